@@ -1,0 +1,134 @@
+/**
+ * (networks, endpoints, peers) → the tables a data path must hold. Pure: the same model gives the same tables on
+ * every node, whatever the order in which facts arrived.
+ *
+ * Of two endpoints that claim one MAC or one address in a network the later claim (`version`) wins and the other is
+ * left out, so a stale record of a node that has not withdrawn it yet cannot shadow the new owner.
+ */
+
+import type { Address } from './address.ts';
+import type { EndpointId } from './identity.ts';
+import type { MacAddress } from './mac.ts';
+import type { Endpoint, Membership, Model, Network, Vtep } from './model.ts';
+import type { Vni } from './vni.ts';
+
+/** Where frames for a MAC go. */
+export type Location =
+  | { readonly kind: 'local'; readonly endpoint: EndpointId }
+  | { readonly kind: 'remote'; readonly vtep: Address };
+
+/** One row of a table of the data path. `vtep` in a row names a row of the vtep table by its address. */
+export type ForwardingEntry =
+  | { readonly table: 'vtep'; readonly address: Address; readonly port: number }
+  | { readonly table: 'network'; readonly vni: Vni; readonly mtuBytes: number; readonly multicast: boolean }
+  | { readonly table: 'peer'; readonly vni: Vni; readonly vtep: Address }
+  | {
+      readonly table: 'port';
+      readonly endpoint: EndpointId;
+      readonly vni: Vni;
+      readonly mac: MacAddress;
+      readonly addresses: readonly Address[];
+      readonly mtuBytes: number;
+    }
+  | { readonly table: 'mac'; readonly vni: Vni; readonly mac: MacAddress; readonly at: Location }
+  | { readonly table: 'neighbour'; readonly vni: Vni; readonly address: Address; readonly mac: MacAddress }
+  | {
+      /** Who gets broadcast and multicast: local endpoints and remote VTEPs, each once. Sorted. */
+      readonly table: 'flood';
+      readonly vni: Vni;
+      readonly endpoints: readonly EndpointId[];
+      readonly vteps: readonly Address[];
+    };
+
+export type ForwardingTable = ForwardingEntry['table'];
+/** Every entry under its own `entryKey`. */
+export type ForwardingState = ReadonlyMap<string, ForwardingEntry>;
+
+/** Identity of a row: two entries with one key are two states of the same row. */
+export function entryKey(entry: ForwardingEntry): string {
+  switch (entry.table) {
+    case 'vtep':
+      return `vtep ${entry.address}`;
+    case 'network':
+      return `network ${entry.vni}`;
+    case 'peer':
+      return `peer ${entry.vni} ${entry.vtep}`;
+    case 'port':
+      return `port ${entry.endpoint}`;
+    case 'mac':
+      return `mac ${entry.vni} ${entry.mac}`;
+    case 'neighbour':
+      return `neighbour ${entry.vni} ${entry.address}`;
+    case 'flood':
+      return `flood ${entry.vni}`;
+  }
+}
+
+export function stateOf(entries: Iterable<ForwardingEntry>): ForwardingState {
+  return new Map(Array.from(entries, (entry) => [entryKey(entry), entry]));
+}
+
+export function forwarding(model: Model): ForwardingState {
+  const entries: ForwardingEntry[] = [];
+  for (const network of model.networks) {
+    const remote = model.remote.filter((membership) => membership.network === network.key);
+    const local = model.local.filter((endpoint) => endpoint.network === network.key);
+    entries.push(...networkEntries(network, local, remote));
+  }
+  return stateOf(entries);
+}
+
+function networkEntries(network: Network, local: readonly Endpoint[], remote: readonly Membership[]): ForwardingEntry[] {
+  const { vni } = network;
+  const vteps = new Map(remote.map(({ vtep }) => [vtep.address, vtep]));
+  return [
+    { table: 'network', vni, mtuBytes: network.mtuBytes, multicast: network.multicast },
+    ...[...vteps.values()].flatMap((vtep) => vtepEntries(vni, vtep)),
+    ...local.map((endpoint) => portEntry(network, endpoint)),
+    ...endpointEntries(vni, placed(local, remote)),
+    { table: 'flood', vni, endpoints: local.map(({ id }) => id).sort(), vteps: [...vteps.keys()].sort() },
+  ];
+}
+
+function vtepEntries(vni: Vni, { address, port }: Vtep): ForwardingEntry[] {
+  return [
+    { table: 'vtep', address, port },
+    { table: 'peer', vni, vtep: address },
+  ];
+}
+
+function portEntry(network: Network, { id, mac, addresses }: Endpoint): ForwardingEntry {
+  return { table: 'port', endpoint: id, vni: network.vni, mac, addresses, mtuBytes: network.mtuBytes };
+}
+
+interface Placed {
+  readonly endpoint: Endpoint;
+  readonly at: Location;
+}
+
+/** All endpoints of a network, the latest claim first; ties are broken by id so that all nodes agree. */
+function placed(local: readonly Endpoint[], remote: readonly Membership[]): Placed[] {
+  const all: Placed[] = [
+    ...local.map((endpoint) => ({ endpoint, at: { kind: 'local' as const, endpoint: endpoint.id } })),
+    ...remote.flatMap(({ vtep, endpoints }) =>
+      endpoints.map((endpoint) => ({ endpoint, at: { kind: 'remote' as const, vtep: vtep.address } })),
+    ),
+  ];
+  return all.sort(
+    (left, right) =>
+      right.endpoint.version - left.endpoint.version || (left.endpoint.id < right.endpoint.id ? -1 : 1),
+  );
+}
+
+function endpointEntries(vni: Vni, all: readonly Placed[]): ForwardingEntry[] {
+  const macs = new Map<MacAddress, ForwardingEntry>();
+  const neighbours = new Map<Address, ForwardingEntry>();
+  for (const { endpoint, at } of all) {
+    const { mac } = endpoint;
+    const isTaken = macs.has(mac) || endpoint.addresses.some((address) => neighbours.has(address));
+    if (isTaken) continue;
+    macs.set(mac, { table: 'mac', vni, mac, at });
+    for (const address of endpoint.addresses) neighbours.set(address, { table: 'neighbour', vni, address, mac });
+  }
+  return [...macs.values(), ...neighbours.values()];
+}

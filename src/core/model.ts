@@ -1,0 +1,65 @@
+/**
+ * The records everything else is derived from. A node's own endpoints come from its journal, those of others from
+ * the store; `forwarding` makes the same kind of entries of both.
+ */
+
+import type { Address, Subnet } from './address.ts';
+import type { EndpointId, NetworkIdentity, NetworkKey, NodeId } from './identity.ts';
+import type { MacAddress } from './mac.ts';
+import type { Vni } from './vni.ts';
+
+/** Where a node's tunnel ends: address and UDP port. */
+export interface Vtep {
+  readonly address: Address;
+  readonly port: number;
+}
+
+/** A daemon on a host. */
+export interface Node {
+  readonly id: NodeId;
+  readonly name: string;
+  readonly vtep: Vtep;
+  /** MTU of the device that owns the VTEP address, in bytes. */
+  readonly mtuBytes: number;
+  /** Grows by one at every start of the daemon. */
+  readonly epoch: number;
+}
+
+/** An overlay network, alike on every node. */
+export interface Network {
+  readonly key: NetworkKey;
+  readonly identity: NetworkIdentity;
+  readonly vni: Vni;
+  readonly subnets: readonly Subnet[];
+  /** What its containers see, in bytes. */
+  readonly mtuBytes: number;
+  readonly multicast: boolean;
+}
+
+/** A container's attachment to a network. */
+export interface Endpoint {
+  readonly id: EndpointId;
+  readonly network: NetworkKey;
+  readonly mac: MacAddress;
+  readonly addresses: readonly Address[];
+  /** The store's revision of its claim: of two endpoints with one address, the later claim is right. */
+  readonly version: number;
+}
+
+/** What one node has in one network: its whole contribution to that network's tables. */
+export interface Membership {
+  readonly node: NodeId;
+  readonly network: NetworkKey;
+  readonly vtep: Vtep;
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Everything a node knows: the input of `forwarding`. */
+export interface Model {
+  readonly self: NodeId;
+  readonly networks: readonly Network[];
+  /** Other nodes' memberships in those networks. */
+  readonly remote: readonly Membership[];
+  /** This node's joined endpoints. */
+  readonly local: readonly Endpoint[];
+}

@@ -1,0 +1,70 @@
+/** What the daemon tells about itself: read only, the source of the CLI, the control socket and the metrics. */
+
+import type { PacketCounters } from '../ports/data-path.ts';
+
+export interface StatusReport {
+  readonly node: { readonly id: string; readonly name: string; readonly vtep: string; readonly port: number; readonly epoch: number };
+  readonly version: string;
+  readonly dataPath: { readonly kind: string; readonly reason: string };
+  /** `digest`: of all records this node has applied; two nodes in the same networks with equal digests hold equal tables. */
+  readonly store: { readonly kind: string; readonly state: 'live' | 'stale' | 'down'; readonly digest: string };
+  readonly peers: readonly PeerReport[];
+  readonly networks: readonly NetworkReport[];
+  /** Packets not delivered, by reason. */
+  readonly drops: Readonly<Record<string, number>>;
+  /** Rows of the data path that were found changed and put right, by table. */
+  readonly repairs: Readonly<Record<string, number>>;
+  /** What is wrong now, one sentence each with its remedy: corrupt records, failed writes that are retried. */
+  readonly problems: readonly string[];
+}
+
+export interface NodeReport {
+  readonly id: string;
+  readonly name: string;
+  readonly vtep: string;
+  readonly port: number;
+  readonly mtuBytes: number;
+  readonly epoch: number;
+  readonly isSelf: boolean;
+}
+
+export interface NetworkReport {
+  readonly name: string;
+  readonly id: string;
+  /** Docker's ids of it on this engine. */
+  readonly dockerIds: readonly string[];
+  readonly vni: number;
+  readonly subnets: readonly string[];
+  readonly mtuBytes: number;
+  /** Endpoints on all nodes. */
+  readonly endpoints: number;
+}
+
+export interface EndpointReport {
+  readonly id: string;
+  readonly network: string;
+  readonly node: string;
+  readonly mac: string;
+  readonly addresses: readonly string[];
+  readonly isLocal: boolean;
+}
+
+export interface PeerReport {
+  readonly node: string;
+  readonly address: string;
+  readonly port: number;
+  /** `reachable` or `unreachable` by the last probe of the path; `unknown` before the first. */
+  readonly state: 'reachable' | 'unreachable' | 'unknown';
+  /** Largest IP packet that was answered, and its round trip; null when not known. */
+  readonly mtuBytes: number | null;
+  readonly rttMs: number | null;
+}
+
+export interface Reports {
+  status(): Promise<StatusReport>;
+  nodes(): Promise<readonly NodeReport[]>;
+  networks(): Promise<readonly NetworkReport[]>;
+  endpoints(): Promise<readonly EndpointReport[]>;
+  peers(): Promise<readonly PeerReport[]>;
+  counters(): Promise<PacketCounters>;
+}

@@ -1,0 +1,50 @@
+/**
+ * What carries packets: eBPF now, kernel bridge and vxlan device later, one contract. It holds tables and knows
+ * nothing of Docker, nodes or the store. It survives the process: what was applied keeps forwarding when the daemon
+ * is gone, and `read` finds it again.
+ */
+
+import type { Address } from '../core/address.ts';
+import type { Change } from '../core/change.ts';
+import type { ForwardingState } from '../core/forwarding.ts';
+import type { EndpointId } from '../core/identity.ts';
+import type { MacAddress } from '../core/mac.ts';
+import type { Vni } from '../core/vni.ts';
+
+export type DataPathEvent =
+  /** A container asked for an address, or sent to a MAC, that no table has. */
+  | { readonly kind: 'miss'; readonly vni: Vni; readonly address: Address | null; readonly mac: MacAddress | null }
+  /** A frame of an unknown MAC came from a known VTEP and was let in for now. */
+  | { readonly kind: 'provisional'; readonly vni: Vni; readonly mac: MacAddress; readonly vtep: Address }
+  /** Something in the kernel changed that this data path owns or depends on: audit soon. */
+  | { readonly kind: 'drift'; readonly what: string };
+
+/** Packets and bytes by outcome; a name starting with `drop_` is a packet not delivered. */
+export type PacketCounters = Readonly<Record<string, { readonly packets: number; readonly bytes: number }>>;
+
+/** The interface a container gets: `containerInterface` lies in the daemon's namespace until Docker moves it. */
+export interface PortInterfaces {
+  readonly hostInterface: string;
+  readonly containerInterface: string;
+}
+
+export interface DataPath {
+  readonly kind: 'ebpf' | 'bridge';
+  /** Why this one was chosen, for status. */
+  readonly reason: string;
+  /** The tables as the kernel has them now, read afresh; provisional entries are left out. */
+  read(): Promise<ForwardingState>;
+  /**
+   * Brings the kernel to the changed state, in the given order. Idempotent: putting what is there and removing what is
+   * not are success. Putting a port creates its interfaces, removing it deletes them. @throws on the first change that
+   * cannot be made; the ones before it stand, the caller reads and diffs again.
+   */
+  apply(changes: readonly Change[]): Promise<void>;
+  interfacesOf(endpoint: EndpointId): PortInterfaces;
+  /** Drops a provisional entry that the control plane could not confirm. No-op when it has become a real one. */
+  withdraw(vni: Vni, mac: MacAddress): Promise<void>;
+  counters(): Promise<PacketCounters>;
+  events(signal: AbortSignal): AsyncIterable<DataPathEvent>;
+  /** Lets go of handles; forwarding goes on. */
+  close(): Promise<void>;
+}
