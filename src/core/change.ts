@@ -3,7 +3,7 @@
  * (a VTEP before the MACs behind it, a MAC before the neighbour that resolves to it) and removed after them.
  */
 
-import type { ForwardingEntry, ForwardingState, ForwardingTable } from './forwarding.ts';
+import { entryKey, type ForwardingEntry, type ForwardingState, type ForwardingTable } from './forwarding.ts';
 
 export type Change =
   | { readonly kind: 'put'; readonly entry: ForwardingEntry }
@@ -34,11 +34,11 @@ export function diff(desired: ForwardingState, actual: ForwardingState): Change[
 }
 
 /** The state after the changes. `patch(actual, diff(desired, actual))` equals `desired`. */
-export function patch(state: ForwardingState, changes: readonly Change[], keyOf: (entry: ForwardingEntry) => string): ForwardingState {
+export function patch(state: ForwardingState, changes: readonly Change[]): ForwardingState {
   const next = new Map(state);
   for (const { kind, entry } of changes) {
-    if (kind === 'put') next.set(keyOf(entry), entry);
-    else next.delete(keyOf(entry));
+    if (kind === 'put') next.set(entryKey(entry), entry);
+    else next.delete(entryKey(entry));
   }
   return next;
 }

@@ -64,8 +64,14 @@ export interface Store {
   watch(prefix: StoreKey, signal: AbortSignal): AsyncIterable<WatchEvent>;
   /**
    * Takes the key for this process and writes the value. @throws NODE_ID_IN_USE when a living process holds it
-   * (details: holder = the value it wrote). A key without a living holder is taken over.
+   * (details: holder = the value it wrote). A key without a living holder is taken over at once, and so is one whose
+   * holder `takeOver` recognises, by the value it wrote, as this process' own predecessor.
    */
-  lease(key: StoreKey, value: Uint8Array, signal?: AbortSignal): Promise<Lease>;
+  lease(
+    key: StoreKey,
+    value: Uint8Array,
+    signal?: AbortSignal,
+    takeOver?: (holderValue: Uint8Array) => boolean,
+  ): Promise<Lease>;
   close(): Promise<void>;
 }

@@ -1,0 +1,141 @@
+/**
+ * The life of an endpoint on this node.
+ *
+ *   createEndpoint ─▶ claimed ─ join ─▶ joined (forwarded, published) ─ leave ─▶ claimed ─ deleteEndpoint ─▶ gone
+ *
+ * Join brings the local data path up first and then publishes: others only learn of an endpoint that answers. When the
+ * store is away, Join still succeeds and its record is written later, since the claim already stands; creating an
+ * endpoint needs the store. Leave and delete always succeed here, their writes follow when they must.
+ */
+
+import type { EndpointId, NetworkId, NetworkKey } from '../core/identity.ts';
+import { requireUsable } from '../core/ipam.ts';
+import { contains } from '../core/address.ts';
+import { type MacAddress, macFromAddress } from '../core/mac.ts';
+import { overlayError } from '../errors.ts';
+import type { DataPath } from '../ports/data-path.ts';
+import type { LocalEndpoint, LocalNetwork } from '../ports/journal.ts';
+import type { Background } from './background.ts';
+import type { Claims } from './claims.ts';
+import type { Local } from './local.ts';
+import type { Publisher } from './publisher.ts';
+import type { Reconciler } from './reconciler.ts';
+import { type EndpointRequest, verbLimitMs } from './requests.ts';
+
+export interface Endpoints {
+  create(request: EndpointRequest): Promise<MacAddress>;
+  join(networkId: NetworkId, id: EndpointId): Promise<{ readonly interfaceName: string }>;
+  leave(id: EndpointId): Promise<void>;
+  delete(id: EndpointId): Promise<void>;
+  facts(id: EndpointId): Readonly<Record<string, string>>;
+  /** Endpoints of this node that a claim may belong to, those being created included. */
+  isKnown(id: EndpointId): boolean;
+}
+
+export interface EndpointParts {
+  readonly local: Local;
+  readonly claims: Claims;
+  readonly publisher: Publisher;
+  readonly reconciler: Reconciler;
+  readonly dataPath: DataPath;
+  readonly background: Background;
+  readonly bootId: string;
+}
+
+export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>): Endpoints {
+  const { local, claims, publisher, reconciler, dataPath, background, bootId } = parts;
+
+  const publishSoon = (network: NetworkKey): Promise<void> =>
+    background.attempt(`membership of network ${network}`, () =>
+      local.overlays().some(({ key }) => key === network) ? publisher.publish(network) : Promise.resolve(),
+    );
+  const require = (id: EndpointId): LocalEndpoint => {
+    const endpoint = local.endpoint(id);
+    if (endpoint === null) throw overlayError('ENDPOINT_UNKNOWN', { endpoint: id });
+    return endpoint;
+  };
+  const claim = async (network: LocalNetwork, request: EndpointRequest): Promise<MacAddress> => {
+    const { id, addresses } = request;
+    const [first] = addresses;
+    if (first === undefined) throw overlayError('ADDRESS_INVALID', { value: '(none)', problem: 'an endpoint needs an address' });
+    for (const address of addresses) {
+      const subnet = network.subnets.find((each) => contains(each, address));
+      if (subnet === undefined) throw overlayError('ADDRESS_OUTSIDE_POOL', { address, pool: network.subnets.join(' and ') });
+      requireUsable(address, subnet);
+    }
+    const mac = request.mac ?? macFromAddress(first);
+    const limit = AbortSignal.timeout(verbLimitMs * 0.8);
+    const version = await claims.claimEndpoint({ network, endpoint: id, addresses, mac }, limit);
+    const endpoint = { id, networkId: network.id, network: network.key, mac, addresses, version, joined: false, bootId };
+    await local.saveEndpoint(endpoint);
+    return mac;
+  };
+  const detach = async (endpoint: LocalEndpoint): Promise<void> => {
+    if (!endpoint.joined) return;
+    await local.saveEndpoint({ ...endpoint, joined: false });
+    await reconciler.settle(`port ${endpoint.id}`);
+    await publishSoon(endpoint.network);
+  };
+
+  return {
+    async create(request) {
+      const network = local.requireNetwork(request.networkId);
+      const existing = local.endpoint(request.id);
+      if (existing !== null) return requireSame(existing, request);
+      creating.add(request.id);
+      try {
+        return await claim(network, request);
+      } finally {
+        creating.delete(request.id);
+      }
+    },
+    async join(networkId, id) {
+      local.requireNetwork(networkId);
+      const endpoint = require(id);
+      if (!endpoint.joined) {
+        await local.saveEndpoint({ ...endpoint, joined: true, bootId });
+        try {
+          await reconciler.settle(`port ${id}`);
+        } catch (error) {
+          await local.saveEndpoint(endpoint);
+          reconciler.request();
+          throw error;
+        }
+        await publishSoon(endpoint.network);
+      }
+      return { interfaceName: dataPath.interfacesOf(id).containerInterface };
+    },
+    async leave(id) {
+      const endpoint = local.endpoint(id);
+      if (endpoint !== null) await detach(endpoint);
+    },
+    async delete(id) {
+      const endpoint = local.endpoint(id);
+      if (endpoint === null) return;
+      await detach(endpoint);
+      await local.forgetEndpoint(id);
+      const network = local.network(endpoint.networkId);
+      if (network === null) return;
+      const { addresses, mac } = endpoint;
+      await background.attempt(`claims of endpoint ${id}`, (signal) =>
+        claims.releaseEndpoint({ network, endpoint: id, addresses, mac }, signal),
+      );
+    },
+    facts(id) {
+      const { mac, addresses, network, joined } = require(id);
+      return { mac, addresses: addresses.join(' '), network, state: joined ? 'joined' : 'claimed' };
+    },
+    isKnown: (id) => creating.has(id) || local.endpoint(id) !== null,
+  };
+}
+
+/** A repeated CreateEndpoint is fine when it asks for the same. */
+function requireSame(existing: LocalEndpoint, { id, addresses, mac }: EndpointRequest): MacAddress {
+  const present = existing.addresses.join(', ');
+  const requested = addresses.join(', ');
+  if (present !== requested) throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'addresses', existing: present, requested });
+  if (mac !== null && mac !== existing.mac) {
+    throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'MAC address', existing: existing.mac, requested: mac });
+  }
+  return existing.mac;
+}

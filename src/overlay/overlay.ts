@@ -1,0 +1,234 @@
+/**
+ * The overlay of one node, put together: verbs from the drivers, records in the store, one reconciler for the data path.
+ *
+ *   verbs ─▶ claims, networks, publisher ─▶ store ─▶ directory ─▶ model ─▶ reconciler ─▶ data path
+ *     └─▶ local (journal) ───────────────────────────────────────▶┘              misses ◀─┘
+ */
+
+import type { Subnet } from '../core/address.ts';
+import { familyOf } from '../core/address.ts';
+import type { EndpointId, NetworkKey } from '../core/identity.ts';
+import type { PoolRange } from '../core/ipam.ts';
+import type { Model, Node } from '../core/model.ts';
+import { overlayMtu } from '../core/mtu.ts';
+import { overlayError } from '../errors.ts';
+import type { DataPath } from '../ports/data-path.ts';
+import type { Journal, LocalNetwork } from '../ports/journal.ts';
+import type { Log } from '../ports/log.ts';
+import type { PathProbe } from '../ports/path-probe.ts';
+import type { Codecs } from '../ports/records.ts';
+import type { Store } from '../ports/store.ts';
+import { createBackground } from './background.ts';
+import { createClaims, nameSpaceOf } from './claims.ts';
+import { createDirectory } from './directory.ts';
+import { createEndpoints } from './endpoints.ts';
+import { loadLocal } from './local.ts';
+import { serveMisses } from './misses.ts';
+import { createNetworks, identityOf } from './networks.ts';
+import { createPaths } from './paths.ts';
+import { createPools } from './pools.ts';
+import { createPresence, type ProcessIdentity } from './presence.ts';
+import { createPublisher } from './publisher.ts';
+import { createReconciler } from './reconciler.ts';
+import { createRecords } from './records.ts';
+import type { Reports } from './report.ts';
+import { createReports } from './reports.ts';
+import { type NetworkRequest, type Verbs, verbLimitMs } from './requests.ts';
+
+export interface OverlayParts {
+  readonly store: Store;
+  readonly codecs: Codecs;
+  readonly journal: Journal;
+  readonly dataPath: DataPath;
+  readonly probe: PathProbe;
+  readonly log: Log;
+}
+
+export interface OverlaySettings {
+  readonly node: Omit<Node, 'epoch'>;
+  readonly process: ProcessIdentity;
+  readonly version: string;
+  readonly poolRanges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
+  readonly probeIntervalMs: number;
+  /** Subnets the host routes by itself, in the daemon's namespace. */
+  hostSubnets(): Promise<readonly Subnet[]>;
+}
+
+export interface Overlay {
+  readonly verbs: Verbs;
+  readonly reports: Reports;
+  /** Lets go of store and handles; what is programmed keeps forwarding. */
+  close(): Promise<void>;
+}
+
+/** Implementation: at start all networks' present state must be known before anything is taken out of the kernel. */
+const startLimitMs = 10_000;
+
+/** Takes this node's place in the cluster, adopts what the data path holds, and serves verbs. */
+export async function createOverlay(parts: OverlayParts, settings: OverlaySettings): Promise<Overlay> {
+  const { store, codecs, journal, dataPath, probe, log } = parts;
+  const { node: self } = settings;
+  const records = createRecords(store, codecs);
+  const local = await loadLocal(journal, settings.process.boot);
+  const background = createBackground(log);
+  const republish = () => {
+    for (const { key } of local.overlays()) void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
+  };
+  const presence = await createPresence(records, self, settings.process, { log, onRegained: republish });
+
+  const directory = createDirectory(records, { self: self.id, log, onChange: () => reconciler.request() });
+  const model = (): Model => ({
+    self: self.id,
+    networks: local.overlays(),
+    remote: directory.memberships(),
+    local: local.joined(),
+  });
+  const reconciler = createReconciler(dataPath, model, log);
+  const publisher = createPublisher(records, {
+    self: self.id,
+    vtep: self.vtep,
+    epoch: presence.node.epoch,
+    lease: () => presence.lease(),
+    joined: (network) => local.joined(network),
+  });
+  const creating = new Set<EndpointId>();
+  const isKnown = (id: EndpointId) => creating.has(id) || local.endpoint(id) !== null;
+  const claims = createClaims(records, { self: self.id, isKnown });
+  const endpoints = createEndpoints(
+    { local, claims, publisher, reconciler, dataPath, background, bootId: settings.process.boot },
+    creating,
+  );
+  const networks = createNetworks(records, {
+    self: self.id,
+    automaticMtu: () => automaticMtu(self, directory.nodes()),
+  });
+  const pools = createPools(records, claims, {
+    self: self.id,
+    ranges: settings.poolRanges,
+    hostSubnets: settings.hostSubnets,
+    isInUse: (name, subnet) =>
+      local.networks().some((network) => nameSpaceOf(network) === name && network.subnets.includes(subnet)),
+  });
+  // Half of the limit each for claiming and for publishing.
+  const limit = () => AbortSignal.timeout(verbLimitMs / 2);
+
+  /** The inverse of what `enter` has done so far. */
+  const exit = async (key: NetworkKey): Promise<void> => {
+    await directory.unfollow(key);
+    await reconciler.settle();
+    await background.attempt(`departure from network ${key}`, async (signal) => {
+      if (local.overlays().some((network) => network.key === key)) return;
+      await publisher.withdraw(key);
+      await networks.release(key, signal);
+    });
+  };
+  const enter = async (request: NetworkRequest): Promise<void> => {
+    const signal = limit();
+    const network = await networks.hold(request, signal);
+    const isFirst = !local.overlays().some(({ key }) => key === network.key);
+    try {
+      await local.saveNetwork({ id: request.id, ...network });
+      await directory.follow(network.key, signal);
+      await publisher.publish(network.key);
+      await reconciler.settle(`network ${network.vni}`);
+    } catch (error) {
+      await local.forgetNetwork(request.id);
+      if (isFirst) await exit(network.key);
+      throw error;
+    }
+  };
+
+  const verbs: Verbs = {
+    async createNetwork(request) {
+      const existing = local.network(request.id);
+      if (existing === null) return enter(request);
+      requireSameNetwork(existing, request);
+    },
+    async deleteNetwork(id) {
+      const network = local.network(id);
+      if (network === null) return;
+      for (const endpoint of local.endpoints()) if (endpoint.networkId === id) await endpoints.delete(endpoint.id);
+      await local.forgetNetwork(id);
+      if (!local.overlays().some(({ key }) => key === network.key)) await exit(network.key);
+    },
+    createEndpoint: (request) => endpoints.create(request),
+    join: (networkId, id) => endpoints.join(networkId, id),
+    leave: (_, id) => endpoints.leave(id),
+    deleteEndpoint: (_, id) => endpoints.delete(id),
+    endpointFacts: async (_, id) => endpoints.facts(id),
+    requestPool: (request) => pools.request(request, limit()),
+    releasePool: (pool) => background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal)),
+    requestAddress: (request) => pools.requestAddress(request, limit()),
+    releaseAddress: (pool, address) =>
+      background.attempt(`release of address ${address}`, (signal) => pools.releaseAddress(pool, address, signal)),
+  };
+
+  const start = async (): Promise<void> => {
+    const signal = AbortSignal.timeout(startLimitMs);
+    await directory.ready(signal);
+    for (const network of local.overlays()) {
+      await networks.restore(network, signal);
+      await publisher.publish(network.key);
+    }
+    await Promise.all(local.overlays().map(({ key }) => directory.follow(key, signal)));
+    await reconciler.start();
+  };
+  await start();
+
+  const stopping = new AbortController();
+  const serving = serveMisses(dataPath, directory, records, {
+    self: self.id,
+    log,
+    networkOf: (vni) => local.overlays().find((network) => network.vni === vni) ?? null,
+    onDrift: (what) => {
+      log.debug({ what }, 'kernel changed');
+      reconciler.suspect();
+    },
+    signal: stopping.signal,
+  });
+  const paths = createPaths({
+    probe,
+    intervalMs: settings.probeIntervalMs,
+    mtuBytes: self.mtuBytes,
+    vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),
+  });
+  const reports = createReports(
+    { store, dataPath, local, directory, reconciler, background, presence, paths },
+    { version: settings.version, self: presence.node },
+  );
+
+  return {
+    verbs,
+    reports,
+    async close() {
+      stopping.abort();
+      await Promise.all([serving, directory.close(), background.close(), paths.close()]);
+      await reconciler.close();
+      await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));
+      await dataPath.close();
+      await store.close();
+    },
+  };
+}
+
+function otherNodes(self: Pick<Node, 'id'>, nodes: readonly Node[]): readonly Node[] {
+  return nodes.filter(({ id }) => id !== self.id);
+}
+
+/** What fits through every known node's underlay. */
+function automaticMtu(self: Omit<Node, 'epoch'>, nodes: readonly Node[]): number {
+  const smallest = Math.min(self.mtuBytes, ...otherNodes(self, nodes).map(({ mtuBytes }) => mtuBytes));
+  return overlayMtu(smallest, familyOf(self.vtep.address));
+}
+
+/** A repeated CreateNetwork is fine when it asks for the same. */
+function requireSameNetwork(existing: LocalNetwork, request: NetworkRequest): void {
+  const identity = identityOf(request);
+  if (identity === existing.identity) return;
+  throw overlayError('NETWORK_CONFLICT', {
+    network: request.id,
+    field: 'identity',
+    existing: existing.identity,
+    requested: identity,
+  });
+}

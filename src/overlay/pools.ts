@@ -1,0 +1,211 @@
+/**
+ * The IPAM driver's half: pools and the addresses in them, cluster-wide. A pool belongs to a name space (the
+ * `weft.network` option, or the common one) in which subnets never overlap; the same subnet in the same name space is
+ * the same pool on every engine. Its gateway is one address for all of them: nothing answers there (docker_gwbridge
+ * gives egress), it only must not differ or be given to a container.
+ */
+
+import type { Address, Subnet } from '../core/address.ts';
+import { familyOf, overlaps, parseSubnet, withPrefix } from '../core/address.ts';
+import type { NodeId } from '../core/identity.ts';
+import { firstUsable, freeAddress, freeSubnet, type PoolRange, poolSize, randomAddress, requireUsable } from '../core/ipam.ts';
+import { addressKey, claimsPrefix, lastPart, nameSpaceKey, poolKey } from '../core/keys.ts';
+import { overlayError } from '../errors.ts';
+import type { PoolRecord } from '../ports/records.ts';
+import type { StoreOperation } from '../ports/store.ts';
+import { addressOfClaim, type Claims, poolLabel } from './claims.ts';
+import { randomBelow } from './random.ts';
+import type { Found, Plan, Records } from './records.ts';
+import type { AddressRequest, PoolId, PoolRequest } from './requests.ts';
+
+export interface Pools {
+  request(request: PoolRequest, signal: AbortSignal): Promise<{ readonly pool: PoolId; readonly subnet: Subnet }>;
+  release(pool: PoolId, signal: AbortSignal): Promise<void>;
+  requestAddress(request: AddressRequest, signal: AbortSignal): Promise<string>;
+  releaseAddress(pool: PoolId, address: Address, signal: AbortSignal): Promise<void>;
+}
+
+export interface PoolSettings {
+  readonly self: NodeId;
+  readonly ranges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
+  /** Subnets this host routes somewhere else; a chosen pool must not hide them. */
+  hostSubnets(): Promise<readonly Subnet[]>;
+  /** Whether a network of this node uses the pool. */
+  isInUse(name: string, subnet: Subnet): boolean;
+}
+
+interface Pool {
+  readonly name: string;
+  readonly subnet: Subnet;
+  readonly range: Subnet | null;
+}
+
+/** Implementation: random tries before looking at the whole list; with half the pool in use 1 in 256 needs the list. */
+const randomTries = 8;
+
+export function createPools(records: Records, claims: Claims, settings: PoolSettings): Pools {
+  const { codecs } = records;
+  const readPool = (pool: Pool, signal: AbortSignal) => records.read(codecs.pool, poolKey(pool.name, pool.subnet), signal);
+
+  const choose = async ({ family, name }: PoolRequest, taken: readonly Subnet[]): Promise<Subnet> => {
+    const existing = name === null ? undefined : taken.find((subnet) => familyOf(subnet) === family);
+    const host = await settings.hostSubnets();
+    if (existing !== undefined) return requireApart(existing, name ?? '', host);
+    const subnet = freeSubnet(settings.ranges[family], [...taken, ...host], randomBelow);
+    if (subnet === null) throw overlayError('POOL_NONE_FREE', { range: settings.ranges[family].range });
+    return subnet;
+  };
+
+  const planHold = async (request: PoolRequest, signal: AbortSignal): Promise<Plan<Subnet>> => {
+    const name = request.name ?? '';
+    const space = await records.read(codecs.nameSpace, nameSpaceKey(name), signal);
+    const taken = space?.value.subnets ?? [];
+    const subnet = request.subnet ?? (await choose(request, taken));
+    const pool = await records.read(codecs.pool, poolKey(name, subnet), signal);
+    if (pool !== null) return { operations: holdOperations(records, pool, settings.self), answer: () => subnet };
+    const other = taken.find((each) => each !== subnet && overlaps(each, subnet));
+    if (other !== undefined) throw overlayError('POOL_OVERLAPS', { subnet, other, owner: poolLabel(name) });
+    const fresh: PoolRecord = { name, subnet, gateway: null, holders: [settings.self] };
+    const subnets = [...new Set([...taken, subnet])];
+    return {
+      operations: [
+        { kind: 'put', key: nameSpaceKey(name), value: codecs.nameSpace.encode({ name, subnets }), expect: space?.revision ?? 0 },
+        { kind: 'put', key: poolKey(name, subnet), value: codecs.pool.encode(fresh), expect: 0 },
+      ],
+      answer: () => subnet,
+    };
+  };
+
+  const planRelease = async (pool: Pool, signal: AbortSignal): Promise<Plan<void>> => {
+    const found = await readPool(pool, signal);
+    if (found === null || !found.value.holders.includes(settings.self)) return { operations: [], answer: () => undefined };
+    const holders = found.value.holders.filter((holder) => holder !== settings.self);
+    if (holders.length > 0) {
+      const value = codecs.pool.encode({ ...found.value, holders });
+      return { operations: [{ kind: 'put', key: found.key, value, expect: found.revision }], answer: () => undefined };
+    }
+    return { operations: await dissolveOperations(records, pool, found, signal), answer: () => undefined };
+  };
+
+  const planGateway = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Plan<Address>> => {
+    const found = await readPool(pool, signal);
+    if (found === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
+    const existing = found.value.gateway;
+    if (existing !== null) {
+      if (wanted === null || wanted === existing) return { operations: [], answer: () => existing };
+      throw overlayError('NETWORK_CONFLICT', { network: poolLabel(pool.name) || pool.subnet, field: 'gateway', existing, requested: wanted });
+    }
+    const gateway = wanted ?? firstUsable(pool.subnet);
+    const claim = await claims.planShared(addressKey(pool.name, pool.subnet, gateway), gateway, 'gateway', signal);
+    const value = codecs.pool.encode({ ...found.value, gateway });
+    return { operations: [{ kind: 'put', key: found.key, value, expect: found.revision }, ...claim], answer: () => gateway };
+  };
+
+  const chooseAddress = async (pool: Pool, signal: AbortSignal): Promise<Address> => {
+    for (let attempt = 0; attempt < randomTries; attempt += 1) {
+      const address = randomAddress(pool.subnet, pool.range, randomBelow);
+      if (await claims.reserve(pool.name, pool.subnet, address, signal)) return address;
+    }
+    return chooseListed(pool, signal);
+  };
+  /** Random tries kept hitting used addresses: list them, and try free ones only. */
+  const chooseListed = async (pool: Pool, signal: AbortSignal): Promise<Address> => {
+    const size = poolSize(pool.subnet, pool.range);
+    for (let attempt = 0; attempt < randomTries; attempt += 1) {
+      const entries = await records.store.list(claimsPrefix(pool.name, pool.subnet), signal);
+      const used = new Set(entries.map(({ key }) => addressOfClaim(lastPart(key))));
+      const address = freeAddress(pool.subnet, pool.range, used, randomBelow);
+      if (address === null) {
+        throw overlayError('POOL_EXHAUSTED', { pool: pool.range ?? pool.subnet, used: used.size, size: size.toString() });
+      }
+      if (await claims.reserve(pool.name, pool.subnet, address, signal)) return address;
+    }
+    throw overlayError('STORE_CONFLICT', { key: claimsPrefix(pool.name, pool.subnet), attempts: randomTries });
+  };
+
+  return {
+    async request(request, signal) {
+      if (request.range !== null && request.subnet !== null) requireInside(request.range, request.subnet);
+      const subnet = await records.transact(nameSpaceKey(request.name ?? ''), signal, () => planHold(request, signal));
+      return { pool: poolId({ name: request.name ?? '', subnet, range: request.range }), subnet };
+    },
+    async release(id, signal) {
+      const pool = parsePoolId(id);
+      if (settings.isInUse(pool.name, pool.subnet)) return;
+      await records.transact(poolKey(pool.name, pool.subnet), signal, () => planRelease(pool, signal));
+    },
+    async requestAddress({ pool: id, address, purpose }, signal) {
+      const pool = parsePoolId(id);
+      if (address !== null) requireUsable(address, pool.subnet);
+      const gotten = await (async () => {
+        if (purpose === 'gateway') {
+          return records.transact(poolKey(pool.name, pool.subnet), signal, () => planGateway(pool, address, signal));
+        }
+        if ((await readPool(pool, signal)) === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
+        if (address === null) return chooseAddress(pool, signal);
+        // Before a network of this node uses the pool, Docker asks for --aux-address: alike on every engine.
+        if (settings.isInUse(pool.name, pool.subnet)) await claims.reserveGiven(pool.name, pool.subnet, address, signal);
+        else await claims.shareAuxiliary(pool.name, pool.subnet, address, signal);
+        return address;
+      })();
+      return withPrefix(gotten, pool.subnet);
+    },
+    async releaseAddress(id, address, signal) {
+      const { name, subnet } = parsePoolId(id);
+      await claims.releaseReservation(name, subnet, address, signal);
+    },
+  };
+}
+
+export function poolId({ name, subnet, range }: Pool): PoolId {
+  return `${name}|${subnet}|${range ?? ''}` as PoolId;
+}
+
+/** @throws POOL_UNKNOWN when it is none of ours */
+export function parsePoolId(id: PoolId): Pool {
+  const [name, subnet, range, ...rest] = id.split('|');
+  if (name === undefined || subnet === undefined || range === undefined || rest.length > 0) {
+    throw overlayError('POOL_UNKNOWN', { pool: id });
+  }
+  return { name, subnet: parseSubnet(subnet), range: range === '' ? null : parseSubnet(range) };
+}
+
+function requireInside(range: Subnet, subnet: Subnet): void {
+  if (overlaps(range, subnet) && poolSize(range, null) <= poolSize(subnet, null)) return;
+  throw overlayError('SUBNET_INVALID', { value: range, problem: `the address range must lie inside ${subnet}` });
+}
+
+/** Docker re-requests a pool that overlaps a route of its host for ever, so such a pool is an error here. */
+function requireApart(subnet: Subnet, name: string, host: readonly Subnet[]): Subnet {
+  const other = host.find((each) => overlaps(each, subnet));
+  if (other === undefined) return subnet;
+  throw overlayError('POOL_OVERLAPS', { subnet, other, owner: `a route of this host (network ${name} has it elsewhere)` });
+}
+
+function holdOperations(records: Records, pool: Found<PoolRecord>, self: NodeId): StoreOperation[] {
+  if (pool.value.holders.includes(self)) return [];
+  const value = records.codecs.pool.encode({ ...pool.value, holders: [...pool.value.holders, self] });
+  return [{ kind: 'put', key: pool.key, value, expect: pool.revision }];
+}
+
+/** The last holder takes the pool, its place in the name space and its shared addresses away. */
+async function dissolveOperations(
+  records: Records,
+  { name, subnet }: Pool,
+  found: Found<PoolRecord>,
+  signal: AbortSignal,
+): Promise<StoreOperation[]> {
+  const { codecs, store } = records;
+  const space = await records.read(codecs.nameSpace, nameSpaceKey(name), signal);
+  const entries = await store.list(claimsPrefix(name, subnet), signal);
+  const shared = entries.filter(({ value }) => codecs.addressClaim.decode(value).kind === 'shared').slice(0, 50);
+  const operations: StoreOperation[] = [
+    { kind: 'delete', key: found.key, expect: found.revision },
+    ...shared.map(({ key, revision }) => ({ kind: 'delete' as const, key, expect: revision })),
+  ];
+  if (space === null) return operations;
+  const subnets = space.value.subnets.filter((each) => each !== subnet);
+  const { key, revision: expect } = space;
+  if (subnets.length === 0) return [...operations, { kind: 'delete', key, expect }];
+  return [...operations, { kind: 'put', key, value: codecs.nameSpace.encode({ name, subnets }), expect }];
+}

@@ -1,0 +1,105 @@
+/**
+ * This node's record, held by a lease as long as the daemon lives. A daemon that comes back after a crash takes its own
+ * record over at once: it knows it by boot, process id and start time, or, after a reboot, by the unchanged VTEP. A
+ * living process with the same node id is refused: that is a cloned machine or a shared state directory.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { anchorKey, nodeKey, nodesPrefix } from '../core/keys.ts';
+import type { Node } from '../core/model.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../ports/log.ts';
+import type { NodeRecord } from '../ports/records.ts';
+import type { Lease } from '../ports/store.ts';
+import type { Records } from './records.ts';
+import { verbLimitMs } from './requests.ts';
+
+/** What tells this process from any other, here or elsewhere, now or before. */
+export interface ProcessIdentity {
+  readonly boot: string;
+  readonly pid: number;
+  readonly started: string;
+  /** Whether a process of this host with that id and start time lives. */
+  isAlive(pid: number, started: string): boolean;
+}
+
+export interface Presence {
+  readonly node: Node;
+  /** The lease as it is now; a fence made of a lost one makes the transaction fail. */
+  lease(): Lease;
+  /** null when the lease is held, else why not. */
+  problem(): string | null;
+  close(): Promise<void>;
+}
+
+/** Implementation: a lost lease is taken again at this pace. */
+const retryMs = 1_000;
+
+export async function createPresence(
+  records: Records,
+  self: Omit<Node, 'epoch'>,
+  identity: ProcessIdentity,
+  options: { readonly log: Log; onRegained(): void },
+): Promise<Presence> {
+  const { codecs, store } = records;
+  const key = nodeKey(self.id);
+  const closing = new AbortController();
+  const limit = () => AbortSignal.any([closing.signal, AbortSignal.timeout(verbLimitMs)]);
+
+  await store.commit([{ kind: 'put', key: anchorKey(nodesPrefix), value: new TextEncoder().encode('{}'), expect: 0 }], limit());
+  const previous = await records.read(codecs.node, key, limit()).catch(() => null);
+  const node: Node = { ...self, epoch: (previous?.value.epoch ?? 0) + 1 };
+  const { boot, pid, started } = identity;
+  const value = codecs.node.encode({ ...node, boot, pid, started });
+  const isOwnLeftover = (bytes: Uint8Array): boolean => {
+    const holder = decodedHolder(bytes, codecs.node.decode);
+    if (holder === null) return false;
+    if (holder.boot === boot) return !identity.isAlive(holder.pid, holder.started);
+    return holder.vtep.address === self.vtep.address;
+  };
+  const take = () => store.lease(key, value, limit(), isOwnLeftover);
+
+  let lease = await take();
+  let problem: string | null = null;
+  const keep = async (): Promise<void> => {
+    while (!closing.signal.aborted) {
+      await aborted(AbortSignal.any([lease.lost, closing.signal]));
+      while (lease.lost.aborted && !closing.signal.aborted) {
+        try {
+          lease = await take();
+          problem = null;
+          options.log.info({ node: self.id }, 'node lease regained');
+          options.onRegained();
+        } catch (error) {
+          problem = `the lease of this node's record is lost: ${messageOf(error)}`;
+          await sleep(retryMs, undefined, { signal: closing.signal }).catch(() => undefined);
+        }
+      }
+    }
+  };
+  const keeping = keep();
+
+  return {
+    node,
+    lease: () => lease,
+    problem: () => problem,
+    async close() {
+      closing.abort();
+      await keeping;
+      await lease.release();
+    },
+  };
+}
+
+function decodedHolder(bytes: Uint8Array, decode: (bytes: Uint8Array) => NodeRecord): NodeRecord | null {
+  try {
+    return decode(bytes);
+  } catch {
+    return null; // A holder that cannot be read is nobody we know.
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}

@@ -1,0 +1,82 @@
+/**
+ * Writes what this node has in a network: its membership record and then the stamp that others watch, in one fenced
+ * transaction, so a daemon that has been replaced cannot overwrite its successor. One write per network is under way
+ * at a time; calls that come meanwhile share the next one.
+ */
+
+import type { NetworkKey, NodeId } from '../core/identity.ts';
+import { membershipKey, stampKey } from '../core/keys.ts';
+import type { Endpoint, Vtep } from '../core/model.ts';
+import { overlayError } from '../errors.ts';
+import type { Lease, StoreOperation } from '../ports/store.ts';
+import type { Records } from './records.ts';
+import { verbLimitMs } from './requests.ts';
+
+/** Implementation: a verb that publishes can still answer within its own limit when this one is used up. */
+const writeLimitMs = verbLimitMs / 2;
+
+export interface Publisher {
+  /** Resolves when a write that began after this call stands in the store. */
+  publish(network: NetworkKey): Promise<void>;
+  withdraw(network: NetworkKey): Promise<void>;
+}
+
+export interface PublisherSettings {
+  readonly self: NodeId;
+  readonly vtep: Vtep;
+  readonly epoch: number;
+  lease(): Lease;
+  joined(network: NetworkKey): readonly Endpoint[];
+}
+
+export function createPublisher(records: Records, settings: PublisherSettings): Publisher {
+  const { codecs, store } = records;
+  const { self, vtep, epoch } = settings;
+  const queues = new Map<NetworkKey, Promise<void>>();
+  const waiting = new Map<NetworkKey, Promise<void>>();
+  let generation = 0;
+
+  const commit = async (network: NetworkKey, operations: readonly StoreOperation[]): Promise<void> => {
+    const fenced: StoreOperation[] = [{ kind: 'fence', lease: settings.lease() }, ...operations];
+    const result = await store.commit(fenced, AbortSignal.timeout(writeLimitMs));
+    if (!result.committed) throw overlayError('STORE_CONFLICT', { key: membershipKey(network, self), attempts: 1 });
+  };
+  const write = (network: NetworkKey): Promise<void> => {
+    generation += 1;
+    const version = { epoch, generation };
+    const endpoints = settings.joined(network);
+    const record = codecs.membership.encode({ ...version, endpoints });
+    const stamp = codecs.stamp.encode({ ...version, vtep });
+    return commit(network, [
+      { kind: 'put', key: membershipKey(network, self), value: record, expect: 'any' },
+      { kind: 'put', key: stampKey(network, self), value: stamp, expect: 'any' },
+    ]);
+  };
+  /** Runs after what is under way for this network, whatever became of it. */
+  const enqueue = (network: NetworkKey, task: () => Promise<void>): Promise<void> => {
+    const next = (queues.get(network) ?? Promise.resolve()).catch(() => undefined).then(task);
+    queues.set(network, next);
+    next.catch(() => undefined).then(() => queues.get(network) === next && queues.delete(network));
+    return next;
+  };
+
+  return {
+    publish(network) {
+      const shared = waiting.get(network);
+      if (shared !== undefined) return shared;
+      const next = enqueue(network, () => {
+        waiting.delete(network);
+        return write(network);
+      });
+      waiting.set(network, next);
+      return next;
+    },
+    withdraw: (network) =>
+      enqueue(network, () =>
+        commit(network, [
+          { kind: 'delete', key: stampKey(network, self), expect: 'any' },
+          { kind: 'delete', key: membershipKey(network, self), expect: 'any' },
+        ]),
+      ),
+  };
+}

@@ -1,0 +1,124 @@
+/** Status, tables and counters of this node, gathered when asked. */
+
+import { createHash } from 'node:crypto';
+import { identityLabel } from '../core/identity.ts';
+import type { Membership, Network, Node } from '../core/model.ts';
+import type { DataPath, PacketCounters } from '../ports/data-path.ts';
+import type { Store } from '../ports/store.ts';
+import type { Background } from './background.ts';
+import type { Directory } from './directory.ts';
+import type { Local } from './local.ts';
+import type { Paths } from './paths.ts';
+import type { Presence } from './presence.ts';
+import type { Reconciler } from './reconciler.ts';
+import type { EndpointReport, NetworkReport, PeerReport, Reports } from './report.ts';
+
+export interface ReportParts {
+  readonly store: Store;
+  readonly dataPath: DataPath;
+  readonly local: Local;
+  readonly directory: Directory;
+  readonly reconciler: Reconciler;
+  readonly background: Background;
+  readonly presence: Presence;
+  readonly paths: Paths;
+}
+
+export function createReports(parts: ReportParts, about: { readonly version: string; readonly self: Node }): Reports {
+  const { store, dataPath, local, directory, reconciler, background, presence, paths } = parts;
+  const { version, self } = about;
+
+  /** All memberships of this node's networks, its own included. */
+  const memberships = (): readonly Membership[] => [
+    ...directory.memberships(),
+    ...local.overlays().map(({ key }) => ({ node: self.id, network: key, vtep: self.vtep, endpoints: local.joined(key) })),
+  ];
+  const otherNodes = () => directory.nodes().filter(({ id }) => id !== self.id);
+  const nodeName = (id: string) => (id === self.id ? self.name : (directory.nodes().find((node) => node.id === id)?.name ?? id));
+
+  const peers = async (): Promise<PeerReport[]> =>
+    otherNodes().map(({ name, vtep }) => ({ node: name, address: vtep.address, port: vtep.port, ...paths.stateOf(vtep.address) }));
+  const networks = async (): Promise<NetworkReport[]> => {
+    const all = memberships();
+    return local.overlays().map((network) => networkReport(network, local, all));
+  };
+  const problems = (): string[] => {
+    const lease = presence.problem();
+    return [...(lease === null ? [] : [lease]), ...directory.problems(), ...reconciler.problems(), ...background.problems()];
+  };
+
+  return {
+    async status() {
+      const counters = await dataPath.counters();
+      return {
+        node: { id: self.id, name: self.name, vtep: self.vtep.address, port: self.vtep.port, epoch: self.epoch },
+        version,
+        dataPath: { kind: dataPath.kind, reason: dataPath.reason },
+        store: { kind: store.kind, state: directory.state(), digest: digest(local.overlays(), memberships()) },
+        peers: await peers(),
+        networks: await networks(),
+        drops: dropsOf(counters),
+        repairs: reconciler.repairs(),
+        problems: problems(),
+      };
+    },
+    nodes: async () =>
+      [self, ...otherNodes()].map(({ id, name, vtep, mtuBytes, epoch }) => ({
+        id,
+        name,
+        vtep: vtep.address,
+        port: vtep.port,
+        mtuBytes,
+        epoch,
+        isSelf: id === self.id,
+      })),
+    networks,
+    async endpoints() {
+      const labels = new Map(local.overlays().map(({ key, identity }) => [key, identityLabel(identity)]));
+      return memberships().flatMap(({ node, network, endpoints }) =>
+        endpoints.map(
+          ({ id, mac, addresses }): EndpointReport => ({
+            id,
+            network: labels.get(network) ?? network,
+            node: nodeName(node),
+            mac,
+            addresses,
+            isLocal: node === self.id,
+          }),
+        ),
+      );
+    },
+    peers,
+    counters: () => dataPath.counters(),
+  };
+}
+
+function networkReport(network: Network, local: Local, all: readonly Membership[]): NetworkReport {
+  const { key, identity, vni, subnets, mtuBytes } = network;
+  return {
+    name: identityLabel(identity),
+    id: key,
+    dockerIds: local.networks().filter((each) => each.key === key).map(({ id }) => id),
+    vni,
+    subnets,
+    mtuBytes,
+    endpoints: all.filter((each) => each.network === key).reduce((sum, { endpoints }) => sum + endpoints.length, 0),
+  };
+}
+
+function dropsOf(counters: PacketCounters): Record<string, number> {
+  const dropped = Object.entries(counters).filter(([name, { packets }]) => name.startsWith('drop_') && packets > 0);
+  return Object.fromEntries(dropped.map(([name, { packets }]) => [name.slice('drop_'.length), packets]));
+}
+
+/** SHA-256 over one line per network, membership and endpoint, sorted: independent of node and order of arrival. */
+function digest(networks: readonly Network[], memberships: readonly Membership[]): string {
+  const lines = [
+    ...networks.map(({ key, vni, subnets, mtuBytes, multicast }) => ['network', key, vni, subnets.join(' '), mtuBytes, multicast]),
+    ...memberships.map(({ network, node, vtep }) => ['member', network, node, vtep.address, vtep.port]),
+    ...memberships.flatMap(({ network, node, endpoints }) =>
+      endpoints.map(({ id, mac, addresses, version }) => ['endpoint', network, node, id, mac, addresses.join(' '), version]),
+    ),
+  ].map((fields) => fields.join('|'));
+  return createHash('sha256').update(lines.sort().join('\n')).digest('hex').slice(0, 16);
+}
