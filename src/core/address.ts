@@ -38,7 +38,10 @@ export function parseSubnet(text: string): Subnet {
   }
   const first = canonical(parsed.startAddress());
   if (first !== canonical(parsed)) {
-    throw overlayError('SUBNET_INVALID', { value: text, problem: `host bits are set; did you mean ${first}/${parsed.subnetMask}?` });
+    throw overlayError('SUBNET_INVALID', {
+      value: text,
+      problem: `host bits are set; did you mean ${first}/${parsed.subnetMask}?`,
+    });
   }
   return `${first}/${parsed.subnetMask}` as Subnet;
 }
@@ -60,7 +63,8 @@ export function mappedBytes(address: Address): Uint8Array {
 
 /** The inverse of `addressBytes` and `mappedBytes`. @throws ADDRESS_INVALID for another length */
 export function addressFromBytes(bytes: Uint8Array): Address {
-  const isMapped = bytes.length === 16 && bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
+  const isMapped =
+    bytes.length === 16 && bytes.subarray(0, 12).every((byte, index) => byte === (index < 10 ? 0 : 0xff));
   const own = isMapped ? bytes.subarray(12) : bytes;
   if (own.length === 4) return addressFromNumber('ipv4', toNumber(own));
   if (own.length === 16) return addressFromNumber('ipv6', toNumber(own));

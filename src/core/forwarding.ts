@@ -78,7 +78,11 @@ export function forwarding(model: Model): ForwardingState {
   return stateOf(entries);
 }
 
-function networkEntries(network: Network, local: readonly Endpoint[], remote: readonly Membership[]): ForwardingEntry[] {
+function networkEntries(
+  network: Network,
+  local: readonly Endpoint[],
+  remote: readonly Membership[],
+): ForwardingEntry[] {
   const { vni } = network;
   const vteps = new Map(remote.map(({ vtep }) => [vtep.address, vtep]));
   return [
@@ -115,8 +119,7 @@ function placed(local: readonly Endpoint[], remote: readonly Membership[]): Plac
     ),
   ];
   return all.sort(
-    (left, right) =>
-      right.endpoint.version - left.endpoint.version || (left.endpoint.id < right.endpoint.id ? -1 : 1),
+    (left, right) => right.endpoint.version - left.endpoint.version || (left.endpoint.id < right.endpoint.id ? -1 : 1),
   );
 }
 

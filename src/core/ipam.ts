@@ -59,7 +59,12 @@ export function randomAddress(subnet: Subnet, range: Subnet | null, random: Rand
 }
 
 /** Any free address, when random tries keep hitting used ones; null when there is none. */
-export function freeAddress(subnet: Subnet, range: Subnet | null, used: ReadonlySet<Address>, random: Random): Address | null {
+export function freeAddress(
+  subnet: Subnet,
+  range: Subnet | null,
+  used: ReadonlySet<Address>,
+  random: Random,
+): Address | null {
   const { first, last } = usableAddresses(subnet, range);
   const size = last - first + 1n;
   if (size <= 0n) return null;

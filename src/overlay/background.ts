@@ -5,8 +5,8 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Log } from '../ports/log.ts';
 import { messageOf } from '../errors.ts';
+import type { Log } from '../ports/log.ts';
 import { verbLimitMs } from './requests.ts';
 
 /** Implementation: the first try within a verb leaves the verb time to answer. */
@@ -33,9 +33,10 @@ interface Waiting {
 export function createBackground(log: Log): Background {
   const closing = new AbortController();
   const waiting = new Map<string, Waiting>();
-  let running: Promise<void> | null = null;
+  let draining: Promise<void> | null = null;
 
-  const tryOnce = async (task: BackgroundTask, limitMs: number): Promise<string | null> => {
+  /** What stopped the task, null when it is done. */
+  const problemOf = async (task: BackgroundTask, limitMs: number): Promise<string | null> => {
     try {
       await task(AbortSignal.any([closing.signal, AbortSignal.timeout(limitMs)]));
       return null;
@@ -43,30 +44,32 @@ export function createBackground(log: Log): Background {
       return messageOf(error);
     }
   };
+  const retry = async (subject: string, entry: Waiting): Promise<void> => {
+    const problem = await problemOf(entry.task, tryMs);
+    if (waiting.get(subject) !== entry) return; // A later task has taken its place.
+    if (problem === null) waiting.delete(subject);
+    else waiting.set(subject, { ...entry, problem });
+  };
   const drain = async (): Promise<void> => {
     let pauseMs = shortestPauseMs;
-    while (waiting.size > 0 && !closing.signal.aborted) {
-      await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: closing.signal }).catch(() => undefined);
-      for (const [subject, entry] of [...waiting]) {
-        const problem = closing.signal.aborted ? entry.problem : await tryOnce(entry.task, tryMs);
-        if (waiting.get(subject) !== entry) continue;
-        if (problem === null) waiting.delete(subject);
-        else waiting.set(subject, { ...entry, problem });
-      }
+    while (waiting.size > 0) {
+      await sleep(pauseMs * (0.75 + Math.random() / 2), undefined, { signal: closing.signal });
+      for (const [subject, entry] of [...waiting]) await retry(subject, entry);
       pauseMs = Math.min(pauseMs * 2, longestPauseMs);
     }
   };
   const start = (): void => {
-    running ??= drain().finally(() => {
-      running = null;
-      if (waiting.size > 0 && !closing.signal.aborted) start();
-    });
+    draining ??= drain()
+      .catch(() => undefined) // Closing.
+      .finally(() => {
+        draining = null;
+      });
   };
 
   return {
     async attempt(subject, task) {
       waiting.delete(subject);
-      const problem = await tryOnce(task, firstTryMs);
+      const problem = await problemOf(task, firstTryMs);
       if (problem === null || closing.signal.aborted) return;
       log.warn({ subject, problem }, 'write to the store postponed');
       waiting.set(subject, { task, problem });
@@ -75,7 +78,7 @@ export function createBackground(log: Log): Background {
     problems: () => [...waiting].map(([subject, { problem }]) => `${subject} waits for the store: ${problem}`),
     async close() {
       closing.abort();
-      await running;
+      await draining;
     },
   };
 }

@@ -34,7 +34,12 @@ export interface Claims {
   reserveGiven(name: string, subnet: Subnet, address: Address, signal: AbortSignal): Promise<void>;
   shareAuxiliary(name: string, subnet: Subnet, address: Address, signal: AbortSignal): Promise<void>;
   /** Operations that make an address everybody's, for a larger transaction. @throws ADDRESS_TAKEN */
-  planShared(key: StoreKey, address: Address, purpose: 'gateway' | 'auxiliary', signal: AbortSignal): Promise<StoreOperation[]>;
+  planShared(
+    key: StoreKey,
+    address: Address,
+    purpose: 'gateway' | 'auxiliary',
+    signal: AbortSignal,
+  ): Promise<StoreOperation[]>;
   releaseReservation(name: string, subnet: Subnet, address: Address, signal: AbortSignal): Promise<void>;
 }
 
@@ -89,11 +94,20 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
   const planEndpoint = async (claim: EndpointClaim, signal: AbortSignal): Promise<Plan<Revision>> => {
     const { network, endpoint, addresses, mac } = claim;
     const key = macKey(network.key, mac);
-    const found = await records.readMany(codecs.addressClaim, addresses.map((address) => claimKey(network, address)), signal);
+    const found = await records.readMany(
+      codecs.addressClaim,
+      addresses.map((address) => claimKey(network, address)),
+      signal,
+    );
     const owner = await records.read(codecs.macClaim, key, signal);
     if (owner !== null && !isLeftover(owner.value, endpoint)) {
       const { endpoint: holder, node } = owner.value;
-      throw overlayError('MAC_TAKEN', { mac, network: network.identity, endpoint: holder, node: await nodeName(node, signal) });
+      throw overlayError('MAC_TAKEN', {
+        mac,
+        network: network.identity,
+        endpoint: holder,
+        node: await nodeName(node, signal),
+      });
     }
     const operations: StoreOperation[] = [
       { kind: 'put', key, value: codecs.macClaim.encode({ node: self, endpoint }), expect: owner?.revision ?? 0 },
@@ -105,10 +119,20 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
   };
   const planReleaseEndpoint = async (claim: EndpointClaim, signal: AbortSignal): Promise<Plan<void>> => {
     const { network, endpoint, addresses, mac } = claim;
-    const found = await records.readMany(codecs.addressClaim, addresses.map((address) => claimKey(network, address)), signal);
+    const found = await records.readMany(
+      codecs.addressClaim,
+      addresses.map((address) => claimKey(network, address)),
+      signal,
+    );
     const operations: StoreOperation[] = [];
     for (const each of found) {
-      if (each === null || each.value.kind !== 'endpoint' || each.value.node !== self || each.value.endpoint !== endpoint) continue;
+      if (
+        each === null ||
+        each.value.kind !== 'endpoint' ||
+        each.value.node !== self ||
+        each.value.endpoint !== endpoint
+      )
+        continue;
       const value = codecs.addressClaim.encode({ ...each.value, endpoint: null });
       operations.push(
         each.value.reserved
@@ -122,11 +146,20 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
   };
 
   const reservation = codecs.addressClaim.encode({ kind: 'endpoint', node: self, endpoint: null, reserved: true });
-  const planReserveGiven = async (name: string, subnet: Subnet, address: Address, signal: AbortSignal): Promise<Plan<void>> => {
+  const planReserveGiven = async (
+    name: string,
+    subnet: Subnet,
+    address: Address,
+    signal: AbortSignal,
+  ): Promise<Plan<void>> => {
     const key = addressKey(name, subnet, address);
     const found = await records.read(codecs.addressClaim, key, signal);
-    if (found !== null && !isLeftover(found.value, null)) throw await addressTaken(address, name || subnet, found.value, signal);
-    return { operations: [{ kind: 'put', key, value: reservation, expect: found?.revision ?? 0 }], answer: () => undefined };
+    if (found !== null && !isLeftover(found.value, null))
+      throw await addressTaken(address, name || subnet, found.value, signal);
+    return {
+      operations: [{ kind: 'put', key, value: reservation, expect: found?.revision ?? 0 }],
+      answer: () => undefined,
+    };
   };
   const planShared: Claims['planShared'] = async (key, address, purpose, signal) => {
     const found = await records.read(codecs.addressClaim, key, signal);
@@ -148,7 +181,8 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
   };
 
   return {
-    claimEndpoint: (claim, signal) => records.transact(macKey(claim.network.key, claim.mac), signal, () => planEndpoint(claim, signal)),
+    claimEndpoint: (claim, signal) =>
+      records.transact(macKey(claim.network.key, claim.mac), signal, () => planEndpoint(claim, signal)),
     releaseEndpoint: (claim, signal) =>
       records.transact(macKey(claim.network.key, claim.mac), signal, () => planReleaseEndpoint(claim, signal)),
     async reserve(name, subnet, address, signal) {
@@ -157,7 +191,9 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
       return result.committed;
     },
     reserveGiven: (name, subnet, address, signal) =>
-      records.transact(addressKey(name, subnet, address), signal, () => planReserveGiven(name, subnet, address, signal)),
+      records.transact(addressKey(name, subnet, address), signal, () =>
+        planReserveGiven(name, subnet, address, signal),
+      ),
     shareAuxiliary(name, subnet, address, signal) {
       const key = addressKey(name, subnet, address);
       return records.transact(key, signal, async () => ({
@@ -176,6 +212,7 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
 /** @throws ADDRESS_OUTSIDE_POOL when no subnet of the network has the address */
 function claimKey(network: EndpointClaim['network'], address: Address): StoreKey {
   const subnet = network.subnets.find((each) => contains(each, address));
-  if (subnet === undefined) throw overlayError('ADDRESS_OUTSIDE_POOL', { address, pool: network.subnets.join(' and ') });
+  if (subnet === undefined)
+    throw overlayError('ADDRESS_OUTSIDE_POOL', { address, pool: network.subnets.join(' and ') });
   return addressKey(nameSpaceOf(network), subnet, address);
 }

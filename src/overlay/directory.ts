@@ -11,10 +11,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { NetworkKey, NodeId } from '../core/identity.ts';
 import { lastPart, membershipKey, nodesPrefix, stampsPrefix } from '../core/keys.ts';
 import type { Membership, Node } from '../core/model.ts';
-import { isOverlayError, messageOf } from '../errors.ts';
+import { isOverlayError } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { MembershipVersion, StampRecord } from '../ports/records.ts';
 import type { StoreEntry } from '../ports/store.ts';
+import { type EntriesHandler, type PrefixWatch, startPrefixWatch } from './prefix-watch.ts';
 import { decoded, type Records } from './records.ts';
 import { createRemoteMembers, type RemoteMembers } from './remote-members.ts';
 
@@ -40,13 +41,6 @@ export interface DirectorySettings {
   onChange(): void;
 }
 
-interface Watch {
-  readonly stop: () => Promise<void>;
-  readonly ready: Promise<void>;
-  /** Why the watch is blind, null while it sees. */
-  readonly blind: () => string | null;
-}
-
 /** Implementation: a record older than its stamp was read from a lagging server; it is there within this time. */
 const lagMs = 100;
 const lagTries = 20;
@@ -58,7 +52,7 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
   const { codecs, store } = records;
   const nodes = new Map<NodeId, Node>();
   const corrupt = new Map<string, string>();
-  const networks = new Map<NetworkKey, { readonly watch: Watch; readonly members: RemoteMembers }>();
+  const networks = new Map<NetworkKey, { readonly watch: PrefixWatch; readonly members: RemoteMembers }>();
 
   const decodeOrReport = <Value>(decode: () => Value, key: string): Value | null => {
     try {
@@ -88,7 +82,11 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
     onChange();
   };
 
-  const fetchRecords = async (network: NetworkKey, members: RemoteMembers, stamps: ReadonlyMap<NodeId, MembershipVersion>) => {
+  const fetchRecords = async (
+    network: NetworkKey,
+    members: RemoteMembers,
+    stamps: ReadonlyMap<NodeId, MembershipVersion>,
+  ) => {
     let missing = [...stamps.keys()];
     for (let attempt = 0; missing.length > 0 && attempt < lagTries; attempt += 1) {
       if (attempt > 0) await sleep(lagMs);
@@ -98,7 +96,12 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
       missing = missing.filter((node) => members.isBehind(node) && !corrupt.has(membershipKey(network, node)));
     }
   };
-  const fetchChunk = async (network: NetworkKey, members: RemoteMembers, ids: readonly NodeId[], signal?: AbortSignal) => {
+  const fetchChunk = async (
+    network: NetworkKey,
+    members: RemoteMembers,
+    ids: readonly NodeId[],
+    signal?: AbortSignal,
+  ) => {
     const keys = new Map(ids.map((node) => [membershipKey(network, node), node]));
     const entries = await store.get([...keys.keys()], signal ?? AbortSignal.timeout(readLimitMs));
     for (const [key, node] of keys) {
@@ -108,7 +111,11 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
       if (found !== null) members.setRecord(node, found.value);
     }
   };
-  const onStamps = async (network: NetworkKey, members: RemoteMembers, entries: readonly StoreEntry[]): Promise<void> => {
+  const onStamps = async (
+    network: NetworkKey,
+    members: RemoteMembers,
+    entries: readonly StoreEntry[],
+  ): Promise<void> => {
     keepCorrupt(stampsPrefix(network), entries);
     const stamps = new Map<NodeId, StampRecord>();
     for (const entry of entries) {
@@ -123,51 +130,7 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
     onChange();
   };
 
-  const startWatch = (prefix: string, onEntries: (entries: readonly StoreEntry[]) => Promise<void>): Watch => {
-    const stopping = new AbortController();
-    let markReady: () => void = () => undefined;
-    const ready = new Promise<void>((resolve) => {
-      markReady = resolve;
-    });
-    let problem: string | null = 'not seen yet';
-    const see = async (entries: readonly StoreEntry[]): Promise<void> => {
-      for (let failures = 0; !stopping.signal.aborted; failures += 1) {
-        try {
-          await onEntries(entries);
-          problem = null;
-          markReady();
-          return;
-        } catch (error) {
-          // The stamps are known, a record behind one could not be read: again, until it can or the watch ends.
-          problem = messageOf(error);
-          if (failures === 0) log.warn({ prefix, problem }, 'records could not be read');
-          await sleep(500 + Math.random() * 500, undefined, { signal: stopping.signal }).catch(() => undefined);
-        }
-      }
-    };
-    const run = async (): Promise<void> => {
-      for await (const event of store.watch(prefix, stopping.signal)) {
-        if (event.kind === 'snapshot') await see(event.entries);
-        else {
-          if (problem === null) log.warn({ prefix, problem: event.error.message }, 'watch lost');
-          problem = event.error.message;
-        }
-      }
-    };
-    const running = run().catch((error) => {
-      problem = messageOf(error);
-      log.error({ prefix, problem }, 'watch ended');
-    });
-    return {
-      ready,
-      blind: () => problem,
-      async stop() {
-        stopping.abort();
-        await running;
-      },
-    };
-  };
-
+  const startWatch = (prefix: string, onEntries: EntriesHandler) => startPrefixWatch({ store, log, prefix }, onEntries);
   const nodesWatch = startWatch(nodesPrefix, onNodes);
   const watches = () => [...networks.values()].map(({ watch }) => watch);
 

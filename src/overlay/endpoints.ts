@@ -8,9 +8,9 @@
  * endpoint needs the store. Leave and delete always succeed here, their writes follow when they must.
  */
 
+import { contains } from '../core/address.ts';
 import type { EndpointId, NetworkId, NetworkKey } from '../core/identity.ts';
 import { requireUsable } from '../core/ipam.ts';
-import { contains } from '../core/address.ts';
 import { type MacAddress, macFromAddress } from '../core/mac.ts';
 import { overlayError } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
@@ -57,16 +57,27 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
   const claim = async (network: LocalNetwork, request: EndpointRequest): Promise<MacAddress> => {
     const { id, addresses } = request;
     const [first] = addresses;
-    if (first === undefined) throw overlayError('ADDRESS_INVALID', { value: '(none)', problem: 'an endpoint needs an address' });
+    if (first === undefined)
+      throw overlayError('ADDRESS_INVALID', { value: '(none)', problem: 'an endpoint needs an address' });
     for (const address of addresses) {
       const subnet = network.subnets.find((each) => contains(each, address));
-      if (subnet === undefined) throw overlayError('ADDRESS_OUTSIDE_POOL', { address, pool: network.subnets.join(' and ') });
+      if (subnet === undefined)
+        throw overlayError('ADDRESS_OUTSIDE_POOL', { address, pool: network.subnets.join(' and ') });
       requireUsable(address, subnet);
     }
     const mac = request.mac ?? macFromAddress(first);
     const limit = AbortSignal.timeout(verbLimitMs * 0.8);
     const version = await claims.claimEndpoint({ network, endpoint: id, addresses, mac }, limit);
-    const endpoint = { id, networkId: network.id, network: network.key, mac, addresses, version, joined: false, bootId };
+    const endpoint = {
+      id,
+      networkId: network.id,
+      network: network.key,
+      mac,
+      addresses,
+      version,
+      joined: false,
+      bootId,
+    };
     await local.saveEndpoint(endpoint);
     return mac;
   };
@@ -133,9 +144,15 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
 function requireSame(existing: LocalEndpoint, { id, addresses, mac }: EndpointRequest): MacAddress {
   const present = existing.addresses.join(', ');
   const requested = addresses.join(', ');
-  if (present !== requested) throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'addresses', existing: present, requested });
+  if (present !== requested)
+    throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'addresses', existing: present, requested });
   if (mac !== null && mac !== existing.mac) {
-    throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'MAC address', existing: existing.mac, requested: mac });
+    throw overlayError('ENDPOINT_CONFLICT', {
+      endpoint: id,
+      field: 'MAC address',
+      existing: existing.mac,
+      requested: mac,
+    });
   }
   return existing.mac;
 }

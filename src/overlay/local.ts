@@ -30,7 +30,10 @@ export async function loadLocal(journal: Journal, bootId: string): Promise<Local
   const state = await journal.load();
   const networks = new Map(state.networks.map((network) => [network.id, network]));
   const endpoints = new Map(
-    state.endpoints.map((endpoint) => [endpoint.id, { ...endpoint, joined: endpoint.joined && endpoint.bootId === bootId }]),
+    state.endpoints.map((endpoint) => [
+      endpoint.id,
+      { ...endpoint, joined: endpoint.joined && endpoint.bootId === bootId },
+    ]),
   );
 
   return {
@@ -43,7 +46,9 @@ export async function loadLocal(journal: Journal, bootId: string): Promise<Local
     endpoint: (id) => endpoints.get(id) ?? null,
     networks: () => [...networks.values()],
     endpoints: () => [...endpoints.values()],
-    overlays: () => [...new Map(Array.from(networks.values(), (network) => [network.key, overlayOf(network)])).values()],
+    overlays: () => [
+      ...new Map(Array.from(networks.values(), (network) => [network.key, overlayOf(network)])).values(),
+    ],
     joined: (network) =>
       [...endpoints.values()]
         .filter((endpoint) => endpoint.joined && (network === undefined || endpoint.network === network))

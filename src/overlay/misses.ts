@@ -62,21 +62,31 @@ export async function serveMisses(
   const resolveMiss = async (network: Network, address: Address | null, mac: MacAddress | null): Promise<void> => {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(readLimitMs)]);
     const node =
-      address !== null ? await ownerOfAddress(network, address, limit) : mac !== null ? await ownerOfMac(network, mac, limit) : null;
+      address !== null
+        ? await ownerOfAddress(network, address, limit)
+        : mac !== null
+          ? await ownerOfMac(network, mac, limit)
+          : null;
     if (node !== null && node !== self) await directory.refresh(network.key, node, limit);
   };
   const hasMac = (network: Network, node: NodeId, mac: MacAddress): boolean =>
     directory
       .memberships()
-      .some((each) => each.network === network.key && each.node === node && each.endpoints.some((known) => known.mac === mac));
+      .some(
+        (each) =>
+          each.network === network.key && each.node === node && each.endpoints.some((known) => known.mac === mac),
+      );
+  /** Whether the node behind the VTEP has the MAC, by its membership read afresh when the known one does not say so. */
+  const isConfirmed = async (network: Network, vtep: Address, mac: MacAddress): Promise<boolean> => {
+    const member = directory.memberships().find((each) => each.network === network.key && each.vtep.address === vtep);
+    if (member === undefined) return false;
+    if (hasMac(network, member.node, mac)) return true;
+    await directory.refresh(network.key, member.node, AbortSignal.any([signal, AbortSignal.timeout(readLimitMs)]));
+    return hasMac(network, member.node, mac);
+  };
   const confirm = async (network: Network, vtep: Address, mac: MacAddress): Promise<void> => {
     for (const waitMs of confirmWaitsMs) {
-      const member = directory.memberships().find((each) => each.network === network.key && each.vtep.address === vtep);
-      if (member !== undefined) {
-        if (hasMac(network, member.node, mac)) return;
-        await directory.refresh(network.key, member.node, AbortSignal.any([signal, AbortSignal.timeout(readLimitMs)]));
-        if (hasMac(network, member.node, mac)) return;
-      }
+      if (await isConfirmed(network, vtep, mac)) return;
       await sleep(waitMs, undefined, { signal });
     }
     log.warn({ vni: network.vni, mac, vtep }, 'provisional entry withdrawn: its node does not have this MAC');
@@ -99,7 +109,10 @@ export async function serveMisses(
       });
   };
   const serve = (event: DataPathEvent): void => {
-    if (event.kind === 'drift') return onDrift(event.what);
+    if (event.kind === 'drift') {
+      onDrift(event.what);
+      return;
+    }
     const network = networkOf(event.vni);
     if (network === null) return;
     if (event.kind === 'provisional') {

@@ -110,7 +110,8 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
   };
 
   return {
-    hold: (request, signal) => records.transact(recordKey(networkKey(identityOf(request))), signal, () => planHold(request, signal)),
+    hold: (request, signal) =>
+      records.transact(recordKey(networkKey(identityOf(request))), signal, () => planHold(request, signal)),
     restore: (network, signal) => records.transact(recordKey(network.key), signal, () => planRestore(network, signal)),
     release: (key, signal) => records.transact(recordKey(key), signal, () => planRelease(key, signal)),
   };

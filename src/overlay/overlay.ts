@@ -72,7 +72,8 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const local = await loadLocal(journal, settings.process.boot);
   const background = createBackground(log);
   const republish = () => {
-    for (const { key } of local.overlays()) void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
+    for (const { key } of local.overlays())
+      void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
   };
   const presence = await createPresence(records, self, settings.process, { log, onRegained: republish });
 
@@ -188,6 +189,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   });
   const paths = createPaths({
     probe,
+    log,
     intervalMs: settings.probeIntervalMs,
     mtuBytes: self.mtuBytes,
     vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),

@@ -2,6 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Address } from '../core/address.ts';
+import { messageOf } from '../errors.ts';
+import type { Log } from '../ports/log.ts';
 import type { PathProbe } from '../ports/path-probe.ts';
 import type { PeerReport } from './report.ts';
 
@@ -14,6 +16,7 @@ export interface Paths {
 
 export interface PathSettings {
   readonly probe: PathProbe;
+  readonly log: Log;
   readonly intervalMs: number;
   /** MTU of the own underlay device: the first size tried. */
   readonly mtuBytes: number;
@@ -27,7 +30,7 @@ const ladderBytes = [9000, 8950, 1500, 1492, 1480, 1450, 1420, 1400, 1350, 1280,
 /** Implementation: a new peer is probed this soon after it is seen. */
 const newPeerMs = 1_000;
 
-export function createPaths({ probe, intervalMs, mtuBytes, vteps }: PathSettings): Paths {
+export function createPaths({ probe, log, intervalMs, mtuBytes, vteps }: PathSettings): Paths {
   const closing = new AbortController();
   const states = new Map<Address, PathState & { readonly dueAt: number }>();
   const sizes = [mtuBytes, ...ladderBytes.filter((size) => size < mtuBytes)];
@@ -48,7 +51,10 @@ export function createPaths({ probe, intervalMs, mtuBytes, vteps }: PathSettings
     const due = [...present].filter((vtep) => (states.get(vtep)?.dueAt ?? 0) <= performance.now());
     await Promise.all(
       due.map(async (vtep) => {
-        const state = await measure(vtep);
+        const state = await measure(vtep).catch((error) => {
+          if (!closing.signal.aborted) log.warn({ vtep, problem: messageOf(error) }, 'path not probed');
+          return unknown;
+        });
         states.set(vtep, { ...state, dueAt: performance.now() + intervalMs * (0.75 + Math.random() / 2) });
       }),
     );
@@ -65,8 +71,8 @@ export function createPaths({ probe, intervalMs, mtuBytes, vteps }: PathSettings
     stateOf: (vtep) => states.get(vtep) ?? unknown,
     async close() {
       closing.abort();
+      probe.close();
       await running;
-      await probe.close();
     },
   };
 }

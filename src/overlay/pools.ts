@@ -8,7 +8,15 @@
 import type { Address, Subnet } from '../core/address.ts';
 import { familyOf, overlaps, parseSubnet, withPrefix } from '../core/address.ts';
 import type { NodeId } from '../core/identity.ts';
-import { firstUsable, freeAddress, freeSubnet, type PoolRange, poolSize, randomAddress, requireUsable } from '../core/ipam.ts';
+import {
+  firstUsable,
+  freeAddress,
+  freeSubnet,
+  type PoolRange,
+  poolSize,
+  randomAddress,
+  requireUsable,
+} from '../core/ipam.ts';
 import { addressKey, claimsPrefix, lastPart, nameSpaceKey, poolKey } from '../core/keys.ts';
 import { overlayError } from '../errors.ts';
 import type { PoolRecord } from '../ports/records.ts';
@@ -45,7 +53,8 @@ const randomTries = 8;
 
 export function createPools(records: Records, claims: Claims, settings: PoolSettings): Pools {
   const { codecs } = records;
-  const readPool = (pool: Pool, signal: AbortSignal) => records.read(codecs.pool, poolKey(pool.name, pool.subnet), signal);
+  const readPool = (pool: Pool, signal: AbortSignal) =>
+    records.read(codecs.pool, poolKey(pool.name, pool.subnet), signal);
 
   const choose = async ({ family, name }: PoolRequest, taken: readonly Subnet[]): Promise<Subnet> => {
     const existing = name === null ? undefined : taken.find((subnet) => familyOf(subnet) === family);
@@ -69,7 +78,12 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     const subnets = [...new Set([...taken, subnet])];
     return {
       operations: [
-        { kind: 'put', key: nameSpaceKey(name), value: codecs.nameSpace.encode({ name, subnets }), expect: space?.revision ?? 0 },
+        {
+          kind: 'put',
+          key: nameSpaceKey(name),
+          value: codecs.nameSpace.encode({ name, subnets }),
+          expect: space?.revision ?? 0,
+        },
         { kind: 'put', key: poolKey(name, subnet), value: codecs.pool.encode(fresh), expect: 0 },
       ],
       answer: () => subnet,
@@ -78,7 +92,8 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
 
   const planRelease = async (pool: Pool, signal: AbortSignal): Promise<Plan<void>> => {
     const found = await readPool(pool, signal);
-    if (found === null || !found.value.holders.includes(settings.self)) return { operations: [], answer: () => undefined };
+    if (found === null || !found.value.holders.includes(settings.self))
+      return { operations: [], answer: () => undefined };
     const holders = found.value.holders.filter((holder) => holder !== settings.self);
     if (holders.length > 0) {
       const value = codecs.pool.encode({ ...found.value, holders });
@@ -93,12 +108,20 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     const existing = found.value.gateway;
     if (existing !== null) {
       if (wanted === null || wanted === existing) return { operations: [], answer: () => existing };
-      throw overlayError('NETWORK_CONFLICT', { network: poolLabel(pool.name) || pool.subnet, field: 'gateway', existing, requested: wanted });
+      throw overlayError('NETWORK_CONFLICT', {
+        network: poolLabel(pool.name) || pool.subnet,
+        field: 'gateway',
+        existing,
+        requested: wanted,
+      });
     }
     const gateway = wanted ?? firstUsable(pool.subnet);
     const claim = await claims.planShared(addressKey(pool.name, pool.subnet, gateway), gateway, 'gateway', signal);
     const value = codecs.pool.encode({ ...found.value, gateway });
-    return { operations: [{ kind: 'put', key: found.key, value, expect: found.revision }, ...claim], answer: () => gateway };
+    return {
+      operations: [{ kind: 'put', key: found.key, value, expect: found.revision }, ...claim],
+      answer: () => gateway,
+    };
   };
 
   const chooseAddress = async (pool: Pool, signal: AbortSignal): Promise<Address> => {
@@ -116,11 +139,24 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
       const used = new Set(entries.map(({ key }) => addressOfClaim(lastPart(key))));
       const address = freeAddress(pool.subnet, pool.range, used, randomBelow);
       if (address === null) {
-        throw overlayError('POOL_EXHAUSTED', { pool: pool.range ?? pool.subnet, used: used.size, size: size.toString() });
+        throw overlayError('POOL_EXHAUSTED', {
+          pool: pool.range ?? pool.subnet,
+          used: used.size,
+          size: size.toString(),
+        });
       }
       if (await claims.reserve(pool.name, pool.subnet, address, signal)) return address;
     }
     throw overlayError('STORE_CONFLICT', { key: claimsPrefix(pool.name, pool.subnet), attempts: randomTries });
+  };
+
+  const endpointAddress = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Address> => {
+    if ((await readPool(pool, signal)) === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
+    if (wanted === null) return chooseAddress(pool, signal);
+    // Before a network of this node uses the pool, Docker asks for --aux-address: alike on every engine.
+    if (settings.isInUse(pool.name, pool.subnet)) await claims.reserveGiven(pool.name, pool.subnet, wanted, signal);
+    else await claims.shareAuxiliary(pool.name, pool.subnet, wanted, signal);
+    return wanted;
   };
 
   return {
@@ -137,17 +173,10 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     async requestAddress({ pool: id, address, purpose }, signal) {
       const pool = parsePoolId(id);
       if (address !== null) requireUsable(address, pool.subnet);
-      const gotten = await (async () => {
-        if (purpose === 'gateway') {
-          return records.transact(poolKey(pool.name, pool.subnet), signal, () => planGateway(pool, address, signal));
-        }
-        if ((await readPool(pool, signal)) === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
-        if (address === null) return chooseAddress(pool, signal);
-        // Before a network of this node uses the pool, Docker asks for --aux-address: alike on every engine.
-        if (settings.isInUse(pool.name, pool.subnet)) await claims.reserveGiven(pool.name, pool.subnet, address, signal);
-        else await claims.shareAuxiliary(pool.name, pool.subnet, address, signal);
-        return address;
-      })();
+      const gotten =
+        purpose === 'gateway'
+          ? await records.transact(poolKey(pool.name, pool.subnet), signal, () => planGateway(pool, address, signal))
+          : await endpointAddress(pool, address, signal);
       return withPrefix(gotten, pool.subnet);
     },
     async releaseAddress(id, address, signal) {
@@ -179,7 +208,11 @@ function requireInside(range: Subnet, subnet: Subnet): void {
 function requireApart(subnet: Subnet, name: string, host: readonly Subnet[]): Subnet {
   const other = host.find((each) => overlaps(each, subnet));
   if (other === undefined) return subnet;
-  throw overlayError('POOL_OVERLAPS', { subnet, other, owner: `a route of this host (network ${name} has it elsewhere)` });
+  throw overlayError('POOL_OVERLAPS', {
+    subnet,
+    other,
+    owner: `a route of this host (network ${name} has it elsewhere)`,
+  });
 }
 
 function holdOperations(records: Records, pool: Found<PoolRecord>, self: NodeId): StoreOperation[] {

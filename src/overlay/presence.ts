@@ -46,7 +46,10 @@ export async function createPresence(
   const closing = new AbortController();
   const limit = () => AbortSignal.any([closing.signal, AbortSignal.timeout(verbLimitMs)]);
 
-  await store.commit([{ kind: 'put', key: anchorKey(nodesPrefix), value: new TextEncoder().encode('{}'), expect: 0 }], limit());
+  await store.commit(
+    [{ kind: 'put', key: anchorKey(nodesPrefix), value: new TextEncoder().encode('{}'), expect: 0 }],
+    limit(),
+  );
   const previous = await records.read(codecs.node, key, limit()).catch(() => null);
   const node: Node = { ...self, epoch: (previous?.value.epoch ?? 0) + 1 };
   const { boot, pid, started } = identity;

@@ -44,7 +44,7 @@ export function createReconciler(dataPath: DataPath, model: () => Model, log: Lo
   let failures: ReadonlyMap<string, Error> = new Map();
   let next: Promise<void> | null = null;
   let running: Promise<void> = Promise.resolve();
-  let audit: Promise<void> | null = null;
+  let isSuspicious = false;
   let started = false;
 
   const applyEach = async (changes: readonly Change[]): Promise<Map<string, Error>> => {
@@ -102,7 +102,8 @@ export function createReconciler(dataPath: DataPath, model: () => Model, log: Lo
       const before = applied;
       await readKernel();
       const drifted = diff(before, applied).map(({ entry }) => entryKey(entry));
-      if (drifted.length > 0) log.warn({ rows: drifted.slice(0, 10), count: drifted.length }, 'drift found and repaired');
+      if (drifted.length > 0)
+        log.warn({ rows: drifted.slice(0, 10), count: drifted.length }, 'drift found and repaired');
       await pass();
     });
     running = mine.catch((error) => log.error({ problem: messageOf(error) }, 'audit failed'));
@@ -130,12 +131,12 @@ export function createReconciler(dataPath: DataPath, model: () => Model, log: Lo
       if (failure !== undefined) throw failure;
     },
     suspect() {
-      audit ??= sleep(suspectMs, undefined, { signal: closing.signal })
-        .then(() => {
-          audit = null;
-          return auditNow();
-        })
-        .catch(() => undefined);
+      if (isSuspicious || !started) return;
+      isSuspicious = true;
+      later(suspectMs, () => {
+        isSuspicious = false;
+        void auditNow();
+      });
     },
     repairs: () => Object.fromEntries(repaired),
     problems: () => [...failures].map(([row, error]) => `row ${row} is not programmed: ${error.message}`),

@@ -21,7 +21,11 @@ export interface Records {
   readonly store: Store;
   readonly codecs: Codecs;
   read<Value>(codec: Codec<Value>, key: StoreKey, signal: AbortSignal): Promise<Found<Value> | null>;
-  readMany<Value>(codec: Codec<Value>, keys: readonly StoreKey[], signal: AbortSignal): Promise<(Found<Value> | null)[]>;
+  readMany<Value>(
+    codec: Codec<Value>,
+    keys: readonly StoreKey[],
+    signal: AbortSignal,
+  ): Promise<(Found<Value> | null)[]>;
   /**
    * Repeats `plan` until its operations are committed or it returns a value instead. `plan` reads afresh each time and
    * gives the operations and what to answer once they stand. @throws STORE_CONFLICT

@@ -3,7 +3,13 @@
 import type { PacketCounters } from '../ports/data-path.ts';
 
 export interface StatusReport {
-  readonly node: { readonly id: string; readonly name: string; readonly vtep: string; readonly port: number; readonly epoch: number };
+  readonly node: {
+    readonly id: string;
+    readonly name: string;
+    readonly vtep: string;
+    readonly port: number;
+    readonly epoch: number;
+  };
   readonly version: string;
   readonly dataPath: { readonly kind: string; readonly reason: string };
   /** `digest`: of all records this node has applied; two nodes in the same networks with equal digests hold equal tables. */

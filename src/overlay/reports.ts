@@ -31,20 +31,33 @@ export function createReports(parts: ReportParts, about: { readonly version: str
   /** All memberships of this node's networks, its own included. */
   const memberships = (): readonly Membership[] => [
     ...directory.memberships(),
-    ...local.overlays().map(({ key }) => ({ node: self.id, network: key, vtep: self.vtep, endpoints: local.joined(key) })),
+    ...local
+      .overlays()
+      .map(({ key }) => ({ node: self.id, network: key, vtep: self.vtep, endpoints: local.joined(key) })),
   ];
   const otherNodes = () => directory.nodes().filter(({ id }) => id !== self.id);
-  const nodeName = (id: string) => (id === self.id ? self.name : (directory.nodes().find((node) => node.id === id)?.name ?? id));
+  const nodeName = (id: string) =>
+    id === self.id ? self.name : (directory.nodes().find((node) => node.id === id)?.name ?? id);
 
   const peers = async (): Promise<PeerReport[]> =>
-    otherNodes().map(({ name, vtep }) => ({ node: name, address: vtep.address, port: vtep.port, ...paths.stateOf(vtep.address) }));
+    otherNodes().map(({ name, vtep }) => ({
+      node: name,
+      address: vtep.address,
+      port: vtep.port,
+      ...paths.stateOf(vtep.address),
+    }));
   const networks = async (): Promise<NetworkReport[]> => {
     const all = memberships();
     return local.overlays().map((network) => networkReport(network, local, all));
   };
   const problems = (): string[] => {
     const lease = presence.problem();
-    return [...(lease === null ? [] : [lease]), ...directory.problems(), ...reconciler.problems(), ...background.problems()];
+    return [
+      ...(lease === null ? [] : [lease]),
+      ...directory.problems(),
+      ...reconciler.problems(),
+      ...background.problems(),
+    ];
   };
 
   return {
@@ -98,7 +111,10 @@ function networkReport(network: Network, local: Local, all: readonly Membership[
   return {
     name: identityLabel(identity),
     id: key,
-    dockerIds: local.networks().filter((each) => each.key === key).map(({ id }) => id),
+    dockerIds: local
+      .networks()
+      .filter((each) => each.key === key)
+      .map(({ id }) => id),
     vni,
     subnets,
     mtuBytes,
@@ -114,10 +130,25 @@ function dropsOf(counters: PacketCounters): Record<string, number> {
 /** SHA-256 over one line per network, membership and endpoint, sorted: independent of node and order of arrival. */
 function digest(networks: readonly Network[], memberships: readonly Membership[]): string {
   const lines = [
-    ...networks.map(({ key, vni, subnets, mtuBytes, multicast }) => ['network', key, vni, subnets.join(' '), mtuBytes, multicast]),
+    ...networks.map(({ key, vni, subnets, mtuBytes, multicast }) => [
+      'network',
+      key,
+      vni,
+      subnets.join(' '),
+      mtuBytes,
+      multicast,
+    ]),
     ...memberships.map(({ network, node, vtep }) => ['member', network, node, vtep.address, vtep.port]),
     ...memberships.flatMap(({ network, node, endpoints }) =>
-      endpoints.map(({ id, mac, addresses, version }) => ['endpoint', network, node, id, mac, addresses.join(' '), version]),
+      endpoints.map(({ id, mac, addresses, version }) => [
+        'endpoint',
+        network,
+        node,
+        id,
+        mac,
+        addresses.join(' '),
+        version,
+      ]),
     ),
   ].map((fields) => fields.join('|'));
   return createHash('sha256').update(lines.sort().join('\n')).digest('hex').slice(0, 16);

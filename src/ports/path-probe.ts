@@ -5,11 +5,14 @@ import type { Address } from '../core/address.ts';
 export type ProbeResult =
   | { readonly kind: 'reply'; readonly rttMs: number }
   | { readonly kind: 'timeout' }
-  /** The packet is larger than a link on the way carries. */
-  | { readonly kind: 'too-big' };
+  /** Larger than the path carries; `mtuBytes` is what a router named, null when this node's device refused it. */
+  | { readonly kind: 'too-big'; readonly mtuBytes: number | null }
+  /** This node has no route, or a router on the path sent word that it has none. */
+  | { readonly kind: 'unreachable'; readonly problem: string };
 
 export interface PathProbe {
-  /** One ICMP echo in an IP packet of exactly `sizeBytes`, not to be fragmented. */
+  /** One ICMP echo in an IP packet of exactly `sizeBytes`, not to be fragmented. @throws an AbortError once closed */
   probe(address: Address, sizeBytes: number, timeoutMs: number): Promise<ProbeResult>;
-  close(): Promise<void>;
+  /** Idempotent. */
+  close(): void;
 }

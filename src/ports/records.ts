@@ -63,7 +63,12 @@ export interface PoolRecord {
  * been taken back; the address is free again when neither an endpoint nor a reservation is left.
  */
 export type AddressClaim =
-  | { readonly kind: 'endpoint'; readonly node: NodeId; readonly endpoint: EndpointId | null; readonly reserved: boolean }
+  | {
+      readonly kind: 'endpoint';
+      readonly node: NodeId;
+      readonly endpoint: EndpointId | null;
+      readonly reserved: boolean;
+    }
   /** Gateways and auxiliary addresses: the same on every engine. */
   | { readonly kind: 'shared'; readonly purpose: 'gateway' | 'auxiliary' };
 
