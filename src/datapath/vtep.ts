@@ -6,8 +6,12 @@
 
 import { type Address, familyOf, parseAddress } from '../core/address.ts';
 import { isOverlayError, overlayError } from '../errors.ts';
-import type { Link } from '../netlink/link.ts';
 import type { Netlink } from '../netlink/netlink.ts';
+
+export type VtepChoice =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'device'; readonly device: string };
 
 export interface LocalVtep {
   readonly address: Address;
@@ -18,39 +22,37 @@ export interface LocalVtep {
 /** Any address beyond the node will do to ask for the default route (RFC 5737 §3). */
 const elsewhere = parseAddress('192.0.2.1');
 
-/** @throws VTEP_ADDRESS_UNKNOWN */
-export async function chooseVtep(setting: string, netlink: Netlink): Promise<LocalVtep> {
+/** @throws VTEP_ADDRESS_UNKNOWN; CONFIG_INVALID for an IPv6 address, over which this version does not tunnel */
+export async function chooseVtep(choice: VtepChoice, netlink: Netlink): Promise<LocalVtep> {
   const links = await netlink.links();
   const addresses = (await netlink.addresses()).filter(({ scope, family }) => scope === 'global' && family === 'ipv4');
-  const at = (wanted: Address | undefined): LocalVtep => {
-    const found = addresses.find(({ address }) => address === wanted);
-    const link: Link | undefined = links.find(({ index }) => index === found?.ifindex);
-    if (found === undefined || link === undefined) {
-      const known = addresses.map(({ address }) => address).join(', ') || '(none)';
-      throw overlayError('VTEP_ADDRESS_UNKNOWN', { address: wanted ?? setting, known });
-    }
-    return { address: found.address, device: link.name, mtuBytes: link.mtuBytes };
-  };
-  const device = links.find(({ name }) => name === setting);
-  if (setting === 'auto') return at((await defaultSource(netlink)) ?? onlyOne(addresses.map(({ address }) => address)));
-  if (device !== undefined) return at(addresses.find(({ ifindex }) => ifindex === device.index)?.address);
-  return at(requireIpv4(setting));
+  const wanted = await wantedAddress();
+  const found = addresses.find(({ address }) => address === wanted);
+  const link = links.find(({ index }) => index === found?.ifindex);
+  if (found === undefined || link === undefined) {
+    const known = addresses.map(({ address }) => address).join(', ') || '(none)';
+    throw overlayError('VTEP_ADDRESS_UNKNOWN', { address: wanted ?? described(choice), known });
+  }
+  return { address: found.address, device: link.name, mtuBytes: link.mtuBytes };
+
+  async function wantedAddress(): Promise<Address | undefined> {
+    if (choice.kind === 'address') return requireIpv4(choice.address);
+    if (choice.kind === 'auto')
+      return (await defaultSource(netlink)) ?? onlyOne(addresses.map(({ address }) => address));
+    const device = links.find(({ name }) => name === choice.device);
+    return addresses.find(({ ifindex }) => ifindex === device?.index)?.address;
+  }
 }
 
-function requireIpv4(setting: string): Address {
-  try {
-    const address = parseAddress(setting);
-    if (familyOf(address) === 'ipv4') return address;
-  } catch (error) {
-    if (!isOverlayError(error, 'ADDRESS_INVALID')) throw error;
-    throw overlayError('VTEP_ADDRESS_UNKNOWN', {
-      address: setting,
-      known: 'device names and IPv4 addresses of this node',
-    });
-  }
+function described(choice: VtepChoice): string {
+  return choice.kind === 'device' ? `of device ${choice.device}` : 'auto';
+}
+
+function requireIpv4(address: Address): Address {
+  if (familyOf(address) === 'ipv4') return address;
   throw overlayError('CONFIG_INVALID', {
     setting: '--vtep',
-    problem: `${setting} is an IPv6 address and this version tunnels over IPv4`,
+    problem: `${address} is an IPv6 address and this version tunnels over IPv4`,
     remedy: 'give an IPv4 address of this node',
   });
 }

@@ -57,7 +57,7 @@ export interface OverlaySettings {
 export interface Overlay {
   readonly verbs: Verbs;
   readonly reports: Reports;
-  /** Lets go of store and handles; what is programmed keeps forwarding. */
+  /** Gives up this node's lease and ends all watching; the parts stay open, what is programmed keeps forwarding. */
   close(): Promise<void>;
 }
 
@@ -207,8 +207,6 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       await Promise.all([serving, directory.close(), background.close(), paths.close()]);
       await reconciler.close();
       await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));
-      await dataPath.close();
-      await store.close();
     },
   };
 }

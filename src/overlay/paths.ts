@@ -71,7 +71,6 @@ export function createPaths({ probe, log, intervalMs, mtuBytes, vteps }: PathSet
     stateOf: (vtep) => states.get(vtep) ?? unknown,
     async close() {
       closing.abort();
-      probe.close();
       await running;
     },
   };

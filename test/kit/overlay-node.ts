@@ -1,0 +1,103 @@
+/** An overlay node without a kernel: the real overlay over a given store, a recording data path and a journal in memory. */
+
+import { type Address, parseAddress, parseSubnet } from '../../src/core/address.ts';
+import type { EndpointId, NetworkId, NodeId } from '../../src/core/identity.ts';
+import { createOverlay, type Overlay } from '../../src/overlay/overlay.ts';
+import type { NetworkRequest } from '../../src/overlay/requests.ts';
+import type { Journal, LocalEndpoint, LocalNetwork } from '../../src/ports/journal.ts';
+import type { Log } from '../../src/ports/log.ts';
+import type { Store } from '../../src/ports/store.ts';
+import { codecs } from '../../src/store/codec.ts';
+import { createRecordingDataPath, type RecordingDataPath } from './recording-data-path.ts';
+
+export interface OverlayNode extends Overlay {
+  readonly dataPath: RecordingDataPath;
+  readonly journal: MemoryJournal;
+  readonly events: string[];
+}
+
+export interface MemoryJournal extends Journal {
+  readonly networks: Map<string, LocalNetwork>;
+  readonly endpoints: Map<string, LocalEndpoint>;
+}
+
+export function createMemoryJournal(): MemoryJournal {
+  const networks = new Map<string, LocalNetwork>();
+  const endpoints = new Map<string, LocalEndpoint>();
+  return {
+    networks,
+    endpoints,
+    load: async () => ({ networks: [...networks.values()], endpoints: [...endpoints.values()] }),
+    saveNetwork: async (network) => void networks.set(network.id, network),
+    forgetNetwork: async (id) => void networks.delete(id),
+    saveEndpoint: async (endpoint) => void endpoints.set(endpoint.id, endpoint),
+    forgetEndpoint: async (id) => void endpoints.delete(id),
+  };
+}
+
+export interface NodeOptions {
+  readonly journal?: MemoryJournal;
+  readonly dataPath?: RecordingDataPath;
+  readonly boot?: string;
+  readonly hostSubnets?: readonly string[];
+}
+
+/** Node `number` has VTEP 10.10.<number>.2. */
+export async function startOverlayNode(store: Store, number: number, options: NodeOptions = {}): Promise<OverlayNode> {
+  const dataPath = options.dataPath ?? createRecordingDataPath();
+  const journal = options.journal ?? createMemoryJournal();
+  const events: string[] = [];
+  const write = (_: unknown, event: string) => void events.push(event);
+  const log: Log = { debug: write, info: write, warn: write, error: write };
+  const probe = { probe: async () => ({ kind: 'reply' as const, rttMs: 0.5 }), close: () => undefined };
+  const overlay = await createOverlay(
+    { store, codecs, journal, dataPath, probe, log },
+    {
+      node: {
+        id: String(number).padStart(16, '0') as NodeId,
+        name: `node-${number}`,
+        vtep: { address: parseAddress(`10.10.${number}.2`), port: 14789 },
+        mtuBytes: 1500,
+      },
+      process: { boot: options.boot ?? 'boot-1', pid: process.pid, started: '1', isAlive: () => true },
+      version: 'test',
+      poolRanges: {
+        ipv4: { range: parseSubnet('10.208.0.0/12'), length: 24 },
+        ipv6: { range: parseSubnet('fd77:6566:7400::/48'), length: 64 },
+      },
+      probeIntervalMs: 1_000,
+      hostSubnets: async () => (options.hostSubnets ?? []).map(parseSubnet),
+    },
+  );
+  return { ...overlay, dataPath, journal, events };
+}
+
+export const networkId = (name: string) => name.padEnd(64, '0') as NetworkId;
+export const endpointId = (name: string) => name.padEnd(64, '0') as EndpointId;
+export const address = (text: string): Address => parseAddress(text);
+
+export function networkRequest(id: string, fields: Partial<NetworkRequest> = {}): NetworkRequest {
+  return {
+    id: networkId(id),
+    name: null,
+    subnets: [parseSubnet('10.77.0.0/24')],
+    vni: null,
+    mtuBytes: null,
+    multicast: true,
+    ...fields,
+  };
+}
+
+/** Waits until the check holds. @throws the last failure after the limit */
+export async function eventually(check: () => void | Promise<void>, limitMs = 3_000): Promise<void> {
+  const end = Date.now() + limitMs;
+  for (;;) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (Date.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
