@@ -12,16 +12,19 @@ const templates = {
   OPTION_INVALID: 'option {option}={value} is not valid: {problem}',
   VNI_OUT_OF_RANGE: 'VNI {value} is out of range; give a whole number from 1 to 16777215',
   VNI_TAKEN: 'VNI {vni} belongs to network {owner}; choose another with -o weft.vni=N or leave it out',
-  MAC_INVALID: 'MAC address {value} is not valid; give six pairs of hex digits of a unicast address, such as 02:42:0a:4d:00:02',
+  MAC_INVALID:
+    'MAC address {value} is not valid; give six pairs of hex digits of a unicast address, such as 02:42:0a:4d:00:02',
   ADDRESS_INVALID: 'address {value} is not valid: {problem}',
   SUBNET_INVALID: 'subnet {value} is not valid: {problem}',
 
   // Networks, pools and addresses.
   NETWORK_UNKNOWN: 'network {network} is not known on this node; create it again with docker network create',
-  NETWORK_CONFLICT: 'network {network} exists in the cluster with {field} {existing}, not {requested}; use the same value or another weft.network name',
-  POOL_OVERLAPS: 'subnet {subnet} overlaps {other} of {owner}; choose another --subnet, or tell the networks apart with weft.network',
+  NETWORK_CONFLICT:
+    'network {network} exists in the cluster with {field} {existing}, not {requested}; use the same value or another weft.network name',
+  POOL_OVERLAPS:
+    'subnet {subnet} overlaps {other} of {owner}; choose another --subnet, or tell the networks apart with weft.network',
   POOL_UNKNOWN: 'pool {pool} is not known; create the network again',
-  POOL_NONE_FREE: 'no free subnet is left in {range}; give --subnet, or widen the daemon\'s --pool',
+  POOL_NONE_FREE: "no free subnet is left in {range}; give --subnet, or widen the daemon's --pool",
   POOL_EXHAUSTED: 'pool {pool} has no free address: {used} of {size} are in use',
   ADDRESS_TAKEN: 'address {address} of {network} belongs to endpoint {endpoint} on node {node}; choose another address',
   ADDRESS_OUTSIDE_POOL: 'address {address} is not a usable host address of {pool}',
@@ -30,27 +33,34 @@ const templates = {
   ENDPOINT_CONFLICT: 'endpoint {endpoint} exists with {field} {existing}, not {requested}',
 
   // The store.
-  STORE_UNREACHABLE: 'store {store} cannot be reached: {problem}; running containers keep their traffic, try again when it is back',
+  STORE_UNREACHABLE:
+    'store {store} cannot be reached: {problem}; running containers keep their traffic, try again when it is back',
   STORE_AMBIGUOUS: 'store {store} did not confirm a write in time; it may or may not have been applied',
   STORE_DENIED: 'store {store} denied access to {key}; the token needs key_prefix "{prefix}" write and session write',
-  STORE_VALUE_TOO_LARGE: 'value of {key} is {size} bytes, more than the store\'s limit of {limit}',
-  STORE_ANCHOR_MISSING: 'the store has no {key}: it was emptied, or the token cannot read it; nothing is removed from the data path',
+  STORE_VALUE_TOO_LARGE: "value of {key} is {size} bytes, more than the store's limit of {limit}",
+  STORE_ANCHOR_MISSING:
+    'the store has no {key}: it was emptied, or the token cannot read it; nothing is removed from the data path',
   STORE_RECORD_CORRUPT: 'store record {key} cannot be read: {problem}; it is skipped',
   STORE_CONFLICT: 'store record {key} was changed by another node {attempts} times in a row; try again',
-  NODE_ID_IN_USE: 'node id {node} is held by a running daemon ({holder}); two daemons must not share a --state-dir, and a cloned machine needs a new one',
+  STORE_MISUSED: 'the store was asked for something it cannot do: {problem}; this is a defect in Weft',
+  NODE_ID_IN_USE:
+    'node id {node} is held by a running daemon ({holder}); two daemons must not share a --state-dir, and a cloned machine needs a new one',
 
   // Kernel, devices, data path.
-  PRIVILEGE_MISSING: 'the daemon lacks {privilege}; run it as root with CAP_NET_ADMIN, CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_RAW',
+  PRIVILEGE_MISSING:
+    'the daemon lacks {privilege}; run it as root with CAP_NET_ADMIN, CAP_BPF (or CAP_SYS_ADMIN) and CAP_NET_RAW',
   KERNEL_FEATURE_MISSING: 'the kernel lacks {feature}; {remedy}',
-  VTEP_ADDRESS_UNKNOWN: 'no device of this node has the VTEP address {address}; addresses here are {known}; give --vtep ADDRESS or --vtep DEVICE',
+  VTEP_ADDRESS_UNKNOWN:
+    'no device of this node has the VTEP address {address}; addresses here are {known}; give --vtep ADDRESS or --vtep DEVICE',
   TUNNEL_PORT_IN_USE: 'UDP port {port} is held by {holder}; choose another with --port',
-  DEVICE_CONFLICT: 'device {device} exists and is not Weft\'s: {problem}; remove or rename it',
+  DEVICE_CONFLICT: "device {device} exists and is not Weft's: {problem}; remove or rename it",
   NETLINK_FAILED: 'netlink request {request} failed: {errno}',
   BPF_FAILED: '{operation} failed: {problem}',
 
   // The daemon and its sockets.
   SOCKET_IN_USE: 'socket {path} is served by a running process; stop it, or choose another path with {flag}',
   DAEMON_UNREACHABLE: 'no weft daemon answers on {path}: {problem}; is it running, and is --control-socket the same?',
+  DAEMON_FAILED: 'the weft daemon on {path} gave no usable answer: {problem}; see its log, and weft status',
   DEADLINE_EXCEEDED: '{operation} did not finish within {milliseconds} ms',
   STATE_CORRUPT: 'state file {path} cannot be read: {problem}; move it away to start without it',
 } as const;

@@ -26,7 +26,7 @@ import { loadLocal } from './local.ts';
 import { serveMisses } from './misses.ts';
 import { createNetworks, identityOf } from './networks.ts';
 import { createPaths } from './paths.ts';
-import { createPools } from './pools.ts';
+import { createPools, poolId } from './pools.ts';
 import { createPresence, type ProcessIdentity } from './presence.ts';
 import { createPublisher } from './publisher.ts';
 import { createReconciler } from './reconciler.ts';
@@ -139,6 +139,14 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     }
   };
 
+  /** Docker gives a network's pools back before it deletes the network; they are let go of here, when nothing uses them. */
+  const releasePools = async (network: LocalNetwork): Promise<void> => {
+    for (const subnet of network.subnets) {
+      const pool = poolId({ name: nameSpaceOf(network), subnet, range: null });
+      await background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal));
+    }
+  };
+
   const verbs: Verbs = {
     async createNetwork(request) {
       const existing = local.network(request.id);
@@ -151,6 +159,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       for (const endpoint of local.endpoints()) if (endpoint.networkId === id) await endpoints.delete(endpoint.id);
       await local.forgetNetwork(id);
       if (!local.overlays().some(({ key }) => key === network.key)) await exit(network.key);
+      await releasePools(network);
     },
     createEndpoint: (request) => endpoints.create(request),
     join: (networkId, id) => endpoints.join(networkId, id),

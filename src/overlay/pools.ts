@@ -28,6 +28,7 @@ import type { AddressRequest, PoolId, PoolRequest } from './requests.ts';
 
 export interface Pools {
   request(request: PoolRequest, signal: AbortSignal): Promise<{ readonly pool: PoolId; readonly subnet: Subnet }>;
+  /** No-op while a network of this node uses the pool: Docker calls this before it deletes the network. */
   release(pool: PoolId, signal: AbortSignal): Promise<void>;
   requestAddress(request: AddressRequest, signal: AbortSignal): Promise<string>;
   releaseAddress(pool: PoolId, address: Address, signal: AbortSignal): Promise<void>;

@@ -11,10 +11,23 @@ import { parseMac } from '../core/mac.ts';
 import { parseVni } from '../core/vni.ts';
 import type { Codec, Codecs } from '../ports/records.ts';
 
-const nodeId = z.string().regex(/^[0-9a-f]{16}$/).transform((text) => text as NodeId);
-const networkKey = z.string().regex(/^[0-9a-f]{16}$/).transform((text) => text as NetworkKey);
-const identity = z.string().regex(/^(name|subnets):./).transform((text) => text as NetworkIdentity);
-const endpointId = z.string().min(1).max(128).transform((text) => text as EndpointId);
+const nodeId = z
+  .string()
+  .regex(/^[0-9a-f]{16}$/)
+  .transform((text) => text as NodeId);
+const networkKey = z
+  .string()
+  .regex(/^[0-9a-f]{16}$/)
+  .transform((text) => text as NetworkKey);
+const identity = z
+  .string()
+  .regex(/^(name|subnets):./)
+  .transform((text) => text as NetworkIdentity);
+const endpointId = z
+  .string()
+  .min(1)
+  .max(128)
+  .transform((text) => text as EndpointId);
 const address = z.string().transform(parseAddress);
 const subnet = z.string().transform(parseSubnet);
 const mac = z.string().transform(parseMac);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Keys and values of the maps, and the event: what user space and the programs share.
+ * scripts/generate-layout.ts reads them from BTF and writes src/datapath/ebpf/layout.gen.ts, so
+ * this file is the only truth.
+ *
+ * Byte order is in the type: __be for the wire's, __u for the host's. Addresses are 16 bytes in
+ * network order, IPv4 as
+ * ::ffff:a.b.c.d. Padding is explicit and named `spare`; writers set it to zero. Flags are enums so
+ * that BTF keeps them.
+ */
+#ifndef WEFT_RECORDS_H
+#define WEFT_RECORDS_H
+
+#include <linux/types.h>
+
+#include "reasons.h"
+
+/* This node: the single entry of `settings`. */
+struct settings {
+	__be32 address[4]; /* own VTEP */
+	__be16 port; /* own tunnel port, UDP */
+	__u16 spare0;
+	__u32 spare1;
+};
+
+struct network_key {
+	__u32 vni;
+};
+
+enum network_flags {
+	NETWORK_MULTICAST = 1, /* carry IP multicast, not only what ARP and ND need */
+};
+
+struct network {
+	__u32 mtu; /* largest IP packet its containers send, bytes */
+	enum network_flags flags;
+	__u32 spare[2];
+};
+
+/*
+ * A tunnel endpoint, by id. Ids are dense and given by the control plane; an entry is an array slot
+ * changed in place, so an id is never handed to another address while a forwarding entry still
+ * names it. An unused slot has address zero.
+ */
+struct vtep {
+	__be32 address[4];
+	__be32 gateway[4]; /* next hop of the route to it; zero when it is on the link */
+	__u32 ifindex; /* underlay device of that route */
+	__u32 tunnel_ifindex; /* collect-metadata vxlan device that speaks its port */
+	__u32 mtu; /* largest outer IP packet the path carries, bytes; zero when not known */
+	__u32 flags;
+	__be16 port;
+	__u8 family; /* AF_INET or AF_INET6, of the underlay */
+	__u8 spare0;
+	__u32 spare1[3];
+};
+
+/* Which VTEPs may send in a network. */
+struct peer_key {
+	__u32 vni;
+	__be32 address[4]; /* outer source */
+};
+
+struct peer {
+	__u32 vtep;
+};
+
+struct port_key {
+	__u32 ifindex; /* the host's end of the endpoint's veth pair */
+};
+
+enum port_flags {
+	PORT_ANY_SOURCE = 1, /* a router: it may send from any address and advertise itself */
+};
+
+struct port {
+	__u32 vni;
+	__u32 mtu; /* largest IP packet it may send, bytes */
+	__u8 mac[6];
+	__u16 spare0;
+	enum port_flags flags;
+	__be32 ipv4; /* zero when it has none */
+	__be32 ipv6[4]; /* zero when it has none */
+};
+
+struct fdb_key {
+	__u32 vni;
+	__u8 mac[6];
+	__u16 spare;
+};
+
+enum fdb_flags {
+	FDB_PROVISIONAL = 1, /* learned from a packet, to be confirmed or withdrawn */
+};
+
+/* Where a MAC lives: 16 bytes, replaced as a whole, so readers never see half of one. */
+struct fdb_entry {
+	__u32 ifindex; /* local port; zero when remote */
+	__u32 vtep; /* id, when remote */
+	enum fdb_flags flags;
+	__u32 spare;
+};
+
+struct neighbour_key {
+	__u32 vni;
+	__be32 address[4];
+};
+
+struct neighbour {
+	__u8 mac[6];
+	__u16 flags;
+};
+
+enum flood_kind {
+	FLOOD_LOCAL = 1,
+	FLOOD_REMOTE = 2,
+};
+
+/* One copy to make of a group frame. In a list the local ones come first (flood.h says why). */
+struct flood_entry {
+	enum flood_kind kind;
+	__u32 target; /* ifindex of a local port, or id of a VTEP */
+};
+
+enum bucket_kind {
+	BUCKET_FLOOD = 1, /* id: ifindex */
+	BUCKET_LEARN = 2, /* id: VTEP */
+	BUCKET_TOO_BIG = 3, /* id: ifindex */
+	BUCKET_MISS_EVENT = 4, /* id: ifindex */
+	BUCKET_DROP_EVENT = 5, /* id: ifindex */
+};
+
+struct bucket_key {
+	enum bucket_kind kind;
+	__u32 id;
+};
+
+struct bucket {
+	__u64 empty_at; /* nanoseconds of the monotonic clock; see bucket.h */
+};
+
+struct counter {
+	__u64 packets;
+	__u64 bytes; /* of the inner frame with its Ethernet header */
+};
+
+enum event_kind {
+	EVENT_MISS_ADDRESS = 1, /* `address` was asked for by `mac` and is in no table */
+	EVENT_MISS_MAC = 2, /* a frame for `mac` was dropped */
+	EVENT_PROVISIONAL = 3, /* `mac` (with source `address`) was first seen behind `vtep` */
+	EVENT_DROP = 4, /* a sample: a frame of `mac` was dropped for `reason` */
+};
+
+struct event {
+	enum event_kind kind;
+	enum reason reason; /* of a drop; else zero */
+	__u32 vni;
+	__u32 ifindex; /* the device it came in by */
+	__u8 mac[6];
+	__u16 spare;
+	__be32 address[4];
+	__be32 vtep[4]; /* outer source; zero when it came from a container */
+};
+
+_Static_assert(sizeof(struct settings) == 24, "settings");
+_Static_assert(sizeof(struct network_key) == 4, "network_key");
+_Static_assert(sizeof(struct network) == 16, "network");
+_Static_assert(sizeof(struct vtep) == 64, "vtep");
+_Static_assert(sizeof(struct peer_key) == 20, "peer_key");
+_Static_assert(sizeof(struct peer) == 4, "peer");
+_Static_assert(sizeof(struct port_key) == 4, "port_key");
+_Static_assert(sizeof(struct port) == 40, "port");
+_Static_assert(sizeof(struct fdb_key) == 12, "fdb_key");
+_Static_assert(sizeof(struct fdb_entry) == 16, "fdb_entry");
+_Static_assert(sizeof(struct neighbour_key) == 20, "neighbour_key");
+_Static_assert(sizeof(struct neighbour) == 8, "neighbour");
+_Static_assert(sizeof(struct flood_entry) == 8, "flood_entry");
+_Static_assert(sizeof(struct bucket_key) == 8, "bucket_key");
+_Static_assert(sizeof(struct bucket) == 8, "bucket");
+_Static_assert(sizeof(struct counter) == 16, "counter");
+_Static_assert(sizeof(struct event) == 56, "event");
+
+#endif

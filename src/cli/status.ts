@@ -1,0 +1,51 @@
+/** `weft status` on one screen: who this node is, how packets travel, whom it knows, and what is wrong. */
+
+import type { StatusReport } from '../control/client.ts';
+import { formatFacts, formatTable, indent } from './table.ts';
+import { addressWithPort, networksTable, peersTable } from './tables.ts';
+
+export function statusScreen(status: StatusReport): string {
+  const { node, version, dataPath, store, networks, peers, drops, repairs, problems } = status;
+  const reachable = peers.filter(({ state }) => state === 'reachable').length;
+  const facts = formatFacts([
+    ['node', `${node.name} (${node.id}), epoch ${node.epoch}`],
+    ['vtep', addressWithPort(node.vtep, node.port)],
+    ['version', version],
+    ['data path', `${dataPath.kind}: ${dataPath.reason}`],
+    ['store', `${store.kind}, ${store.state}${meaning[store.state]}`],
+    ['digest', store.digest],
+  ]);
+  return [
+    facts,
+    section('networks', String(networks.length), networks.length === 0 ? '' : networksTable(networks)),
+    section('peers', `${reachable} of ${peers.length} reachable`, peers.length === 0 ? '' : peersTable(peers)),
+    countSection('drops', 'REASON', 'PACKETS', drops),
+    countSection('repairs', 'TABLE', 'ROWS', repairs),
+    section('problems', problems.length === 0 ? 'none' : String(problems.length), problems.join('\n')),
+  ].join('\n\n');
+}
+
+const meaning: Readonly<Record<StatusReport['store']['state'], string>> = {
+  live: '',
+  stale: ': being read again, the last known tables are in force',
+  down: ': cannot be reached, the last known tables stay in force',
+};
+
+function countSection(name: string, what: string, unit: string, counts: Readonly<Record<string, number>>): string {
+  const rows = Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .sort(([, one], [, other]) => other - one);
+  if (rows.length === 0) return section(name, 'none', '');
+  const table = formatTable(
+    [
+      { title: what, cell: ([key]: readonly [string, number]) => key },
+      { title: unit, cell: ([, count]: readonly [string, number]) => count },
+    ],
+    rows,
+  );
+  return section(name, String(rows.reduce((sum, [, count]) => sum + count, 0)), table);
+}
+
+function section(name: string, summary: string, body: string): string {
+  return body === '' ? `${name}: ${summary}` : `${name}: ${summary}\n${indent(body)}`;
+}

@@ -1,0 +1,302 @@
+/**
+ * Flags and environment become one frozen Config, or the first bad value becomes CONFIG_INVALID with its setting, what
+ * is wrong and what to write instead. A flag wins over its environment variable, that over the default (settings.ts).
+ * An empty variable counts as not set: a managed plugin's manifest can only empty a variable, never remove it.
+ */
+
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { isAbsolute } from 'node:path';
+import { z } from 'zod';
+import {
+  type Address,
+  type Family,
+  familyOf,
+  parseAddress,
+  parseSubnet,
+  prefixLength,
+  type Subnet,
+} from './core/address.ts';
+import type { PoolRange } from './core/ipam.ts';
+import { isOverlayError, messageOf, overlayError } from './errors.ts';
+import { environmentVariable, type SettingName, settings, tokenVariable } from './settings.ts';
+
+export type StoreLocation =
+  | { readonly kind: 'lmdb'; readonly directory: string }
+  /** `prefix` without slashes at its ends; empty when none was given. */
+  | {
+      readonly kind: 'consul';
+      readonly host: string;
+      readonly port: number;
+      readonly secure: boolean;
+      readonly prefix: string;
+    };
+
+export type VtepChoice =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'address'; readonly address: Address }
+  | { readonly kind: 'device'; readonly device: string };
+
+/** A text that neither JSON nor a log line nor a debugger's print shows. */
+export interface Secret {
+  reveal(): string;
+  toJSON(): string;
+}
+
+export interface Config {
+  readonly node: string;
+  readonly store: StoreLocation;
+  readonly storeToken: Secret | null;
+  readonly vtep: VtepChoice;
+  readonly port: number;
+  readonly dataPath: 'auto' | 'ebpf' | 'bridge';
+  readonly scope: 'local' | 'global';
+  readonly driverName: string;
+  readonly pluginSocket: string;
+  readonly controlSocket: string;
+  readonly stateDir: string;
+  readonly bpfDir: string;
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  readonly logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error';
+  /** Where subnets come from when the user names none. */
+  readonly pools: Readonly<Record<Family, PoolRange>>;
+  readonly probeIntervalMs: number;
+}
+
+export type Flags = Readonly<Partial<Record<SettingName, string>>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** A setting's text and how to name where it came from. */
+interface Origin {
+  readonly text: string;
+  readonly name: string;
+}
+
+/** Specification (unix(7)): sun_path has 108 bytes, the last one zero. */
+const longestSocketPathBytes = 107;
+/** Specification (linux/if.h): IFNAMSIZ is 16, the last one zero. */
+const longestDeviceName = 15;
+/** Implementation: longer prefixes leave no room for a gateway and two endpoints. */
+const longestPrefix: Readonly<Record<Family, number>> = { ipv4: 30, ipv6: 126 };
+/** Specification (Consul): the port of its HTTP API. */
+const consulPort = 8500;
+
+const schema = z.object({
+  node: z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'it is not a node name'),
+  store: z.string().transform(parseStore),
+  vtep: z.string().transform(parseVtep),
+  port: wholeNumber(1, 65_535),
+  dataPath: oneOf('auto', 'ebpf', 'bridge'),
+  scope: oneOf('local', 'global'),
+  driverName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$/, 'it is not a driver name'),
+  pluginSocket: socketPath(),
+  controlSocket: socketPath(),
+  stateDir: absolutePath(),
+  bpfDir: absolutePath(),
+  metrics: z.string().transform(parseMetrics),
+  logLevel: oneOf('trace', 'debug', 'info', 'warn', 'error'),
+  pool: subnetOf('ipv4'),
+  poolSize: wholeNumber(1, longestPrefix.ipv4),
+  pool6: subnetOf('ipv6'),
+  pool6Size: wholeNumber(1, longestPrefix.ipv6),
+  probeInterval: wholeNumber(1, 3_600),
+});
+
+/** @throws CONFIG_INVALID */
+export function readConfig(flags: Flags, environment: Environment): Config {
+  const origins = new Map(settingNames().map((name) => [name, originOf(name, flags, environment)]));
+  const texts = Object.fromEntries([...origins].map(([name, origin]) => [name, origin?.text]));
+  const parsed = schema.safeParse(texts);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw invalid(nameOf(issue?.path[0]), origins, issue?.message ?? 'it is not valid');
+  }
+  const { pool, poolSize, pool6, pool6Size, probeInterval, ...rest } = parsed.data;
+  if (poolSize < prefixLength(pool)) throw invalid('poolSize', origins, `it is shorter than the pool ${pool}`);
+  if (pool6Size < prefixLength(pool6)) throw invalid('pool6Size', origins, `it is shorter than the pool ${pool6}`);
+
+  return deepFreeze({
+    ...rest,
+    storeToken: readToken(flags, environment, origins),
+    pools: { ipv4: { range: pool, length: poolSize }, ipv6: { range: pool6, length: pool6Size } },
+    probeIntervalMs: probeInterval * 1_000,
+  });
+}
+
+function originOf(name: SettingName, flags: Flags, environment: Environment): Origin | null {
+  const { flag, fallback } = settings[name];
+  const variable = environmentVariable(flag);
+  const given = flags[name];
+  if (given !== undefined) return { text: given, name: `${flag} ${withoutCredentials(given)}` };
+  const inherited = environment[variable];
+  if (inherited !== undefined && inherited !== '')
+    return { text: inherited, name: `${variable}=${withoutCredentials(inherited)}` };
+  if (name === 'node') return { text: hostname(), name: `${flag} (the host name ${hostname()})` };
+  return fallback === null ? null : { text: fallback, name: `${flag} ${fallback}` };
+}
+
+/** Messages end up in journals: the password of `consul://user:password@host` must not. */
+function withoutCredentials(text: string): string {
+  return text.replace(/\/\/[^/]*@/, '//[secret]@');
+}
+
+/** The flag's file, then the variable with the token, then the variable with a file. */
+function readToken(
+  flags: Flags,
+  environment: Environment,
+  origins: ReadonlyMap<SettingName, Origin | null>,
+): Secret | null {
+  const inherited = environment[tokenVariable]?.trim() ?? '';
+  if (flags.storeTokenFile === undefined && inherited !== '') return secret(inherited);
+  const file = origins.get('storeTokenFile');
+  if (file === null || file === undefined) return null;
+  let text: string;
+  try {
+    text = readFileSync(file.text, 'utf8').trim();
+  } catch (error) {
+    throw invalid('storeTokenFile', origins, messageOf(error), error);
+  }
+  if (text === '' || /\s/.test(text)) throw invalid('storeTokenFile', origins, 'the file does not hold one token');
+  return secret(text);
+}
+
+function secret(text: string): Secret {
+  return { reveal: () => text, toJSON: () => '[secret]' };
+}
+
+function parseStore(text: string, context: z.RefinementCtx): StoreLocation {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null) return refuse(context, 'it is not a URL');
+  if (url.username !== '' || url.password !== '') {
+    return refuse(context, `credentials do not belong in a URL; put the token into ${tokenVariable}`);
+  }
+  if (url.search !== '' || url.hash !== '') return refuse(context, 'it has a part behind the path');
+  if (url.protocol === 'lmdb:') return parseLmdb(url, context);
+  if (url.protocol === 'consul:' || url.protocol === 'consul+https:') return parseConsul(url, context);
+  return refuse(context, `${url.protocol}// is not a kind of store`);
+}
+
+function parseLmdb(url: URL, context: z.RefinementCtx): StoreLocation {
+  if (url.host !== '' || url.pathname.length < 2) {
+    return refuse(context, 'it has no absolute directory; mind the three slashes');
+  }
+  return { kind: 'lmdb', directory: decodeURIComponent(url.pathname) };
+}
+
+function parseConsul(url: URL, context: z.RefinementCtx): StoreLocation {
+  const prefix = url.pathname.replaceAll(/^\/+|\/+$/g, '');
+  if (url.hostname === '') return refuse(context, 'it names no host');
+  if (!/^[a-z0-9/_-]*$/.test(prefix)) return refuse(context, 'the prefix may only have a-z, 0-9, / _ and -');
+  return {
+    kind: 'consul',
+    host: url.hostname.replaceAll(/^\[|\]$/g, ''),
+    port: url.port === '' ? consulPort : Number(url.port),
+    secure: url.protocol === 'consul+https:',
+    prefix,
+  };
+}
+
+function parseVtep(text: string, context: z.RefinementCtx): VtepChoice {
+  if (text === 'auto') return { kind: 'auto' };
+  const address = addressOrNull(text);
+  if (address !== null) {
+    if (isUnusableVtep(address)) return refuse(context, 'no packet can be sent to that address');
+    return { kind: 'address', address };
+  }
+  // Kernel rule for device names (net/core/dev.c, dev_valid_name), with what is plainly a mistyped address taken out.
+  if (/[/:\s]/.test(text) || /^[\d.]*$/.test(text) || text.length > longestDeviceName) {
+    return refuse(context, 'it is neither an address nor the name of a device');
+  }
+  return { kind: 'device', device: text };
+}
+
+/** Unspecified, multicast and broadcast (RFC 6890, RFC 4291 §2.4). */
+function isUnusableVtep(address: Address): boolean {
+  if (familyOf(address) === 'ipv6') return address === '::' || address.startsWith('ff');
+  const first = Number(address.split('.', 1)[0]);
+  return first === 0 || first >= 224;
+}
+
+function parseMetrics(text: string, context: z.RefinementCtx): Config['metrics'] {
+  if (text === 'off') return null;
+  const match = /^(?:\[(?<bracketed>[^\]]+)\]|(?<plain>[^:[\]]+)):(?<port>\d{1,5})$/.exec(text);
+  const host = match?.groups?.['bracketed'] ?? match?.groups?.['plain'] ?? '';
+  const port = Number(match?.groups?.['port'] ?? 0);
+  if (host !== 'localhost' && addressOrNull(host) === null) return refuse(context, 'it is not an address with a port');
+  if (port < 1 || port > 65_535) return refuse(context, 'the port is not a number from 1 to 65535');
+  return { host, port };
+}
+
+function subnetOf(family: Family) {
+  return z.string().transform((text, context): Subnet => {
+    try {
+      const subnet = parseSubnet(text);
+      return familyOf(subnet) === family ? subnet : refuse(context, 'it is of the other address family');
+    } catch (error) {
+      if (!isOverlayError(error, 'SUBNET_INVALID')) throw error;
+      return refuse(context, String(error.details['problem']));
+    }
+  });
+}
+
+function addressOrNull(text: string): Address | null {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    if (!isOverlayError(error, 'ADDRESS_INVALID')) throw error;
+    return null;
+  }
+}
+
+function wholeNumber(least: number, most: number) {
+  return z
+    .string()
+    .regex(/^\d{1,9}$/, 'it is not a whole number')
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `it is not from ${least} to ${most}`);
+}
+
+function oneOf<const Choices extends readonly string[]>(...choices: Choices) {
+  return z.enum(choices, { error: `it is not one of ${choices.join(', ')}` });
+}
+
+function absolutePath() {
+  return z.string().refine((path) => isAbsolute(path) && !path.includes('\0'), 'it is not an absolute path');
+}
+
+function socketPath() {
+  const fits = (path: string) => Buffer.byteLength(path) <= longestSocketPathBytes;
+  return absolutePath().refine(fits, `it is longer than ${longestSocketPathBytes} bytes`);
+}
+
+function refuse(context: z.RefinementCtx, problem: string): never {
+  context.addIssue({ code: 'custom', message: problem });
+  return z.NEVER;
+}
+
+function invalid(
+  name: SettingName,
+  origins: ReadonlyMap<SettingName, Origin | null>,
+  problem: string,
+  cause?: unknown,
+) {
+  const { flag, remedy } = settings[name];
+  return overlayError('CONFIG_INVALID', { setting: origins.get(name)?.name ?? flag, problem, remedy }, { cause });
+}
+
+function nameOf(key: PropertyKey | undefined): SettingName {
+  const name = settingNames().find((each) => each === key);
+  if (name === undefined) throw new Error(`no setting is called ${String(key)}`);
+  return name;
+}
+
+function settingNames(): SettingName[] {
+  return Object.keys(settings) as SettingName[];
+}
+
+function deepFreeze<Value extends object>(value: Value): Value {
+  for (const part of Object.values(value)) {
+    if (typeof part === 'object' && part !== null) deepFreeze(part);
+  }
+  return Object.freeze(value);
+}

@@ -1,0 +1,119 @@
+/**
+ * The composition root of `weft daemon`: config → adapters → overlay → servers, and back in reverse at the end. The
+ * only file that knows every part.
+ *
+ *   start:  netlink · VTEP · journal · store · data path · overlay (adopts what is programmed) · control, metrics, plugin
+ *   stop:   in reverse; what is programmed keeps forwarding
+ *
+ * The plugin socket comes last: Docker may call as soon as it is there.
+ */
+
+import type { Config } from './config.ts';
+import { startControlServer } from './control/server.ts';
+import { parseSubnet, type Subnet } from './core/address.ts';
+import { chooseDataPath } from './datapath/select.ts';
+import { chooseVtep } from './datapath/vtep.ts';
+import { createPluginServer } from './docker/server.ts';
+import { nodeIdentity } from './journal/identity.ts';
+import { openJournal } from './journal/journal.ts';
+import { createLog } from './log.ts';
+import { startMetricsServer } from './metrics/exposition.ts';
+import { type Netlink, openNetlink } from './netlink/netlink.ts';
+import { localTable } from './netlink/route.ts';
+import { createOverlay, type Overlay } from './overlay/overlay.ts';
+import type { ProcessIdentity } from './overlay/presence.ts';
+import type { Log } from './ports/log.ts';
+import { createIcmpProber } from './probe/icmp.ts';
+import { createScope, type Scope } from './scope.ts';
+import { codecs } from './store/codec.ts';
+import { openStore } from './store/open.ts';
+import { isProcessAlive, ownProcess } from './store/process.ts';
+import { readVersion } from './version.ts';
+
+/** Runs until SIGTERM or SIGINT. @throws what made it impossible to start, or to stop cleanly */
+export async function runDaemon(config: Config): Promise<void> {
+  const secrets = config.storeToken === null ? [] : [config.storeToken.reveal()];
+  const log = createLog({ level: config.logLevel, node: config.node, secrets });
+  const scope = createScope();
+  const stop = stopSignal();
+  try {
+    const overlay = await startOverlay(config, log, scope);
+    await startServers(config, overlay, { log, scope });
+    log.info({ version: readVersion(), plugin: config.pluginSocket }, 'daemon started');
+    log.info({ signal: await stop }, 'daemon stopping');
+  } finally {
+    await scope.close();
+  }
+}
+
+async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Overlay> {
+  const netlink = scope.own(await openNetlink(), (each) => each.close());
+  const local = await chooseVtep(config.vtep, netlink);
+  const vtep = { address: local.address, port: config.port };
+  const journal = await openJournal(config.stateDir);
+  const id = await nodeIdentity(config.stateDir);
+  const token = config.storeToken?.reveal();
+  const store = scope.own(await openStore(storeUrl(config.store), { token }), (each) => each.close());
+  const options = { vtep, bpfDir: config.bpfDir, netlink, log };
+  const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
+  const stopping = new AbortController();
+  const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
+  const overlay = await createOverlay(
+    { store, codecs, journal, dataPath, probe, log },
+    {
+      node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
+      process: processIdentity(),
+      version: readVersion(),
+      poolRanges: config.pools,
+      probeIntervalMs: config.probeIntervalMs,
+      hostSubnets: () => hostSubnets(netlink),
+    },
+  );
+  log.info({ vtep: vtep.address, port: vtep.port, device: local.device, dataPath: dataPath.reason }, 'node joined');
+  return scope.own(overlay, (each) => each.close());
+}
+
+function storeUrl(location: Config['store']): string {
+  if (location.kind === 'lmdb') return `lmdb://${location.directory}`;
+  const { secure, host, port, prefix } = location;
+  return `consul${secure ? '+https' : ''}://${host.includes(':') ? `[${host}]` : host}:${port}/${prefix}`;
+}
+
+interface Surroundings {
+  readonly log: Log;
+  readonly scope: Scope;
+}
+
+async function startServers(config: Config, { verbs, reports }: Overlay, { log, scope }: Surroundings): Promise<void> {
+  const version = readVersion();
+  const control = await startControlServer({ reports, version, socketPath: config.controlSocket, log });
+  scope.own(control, (each) => each.close());
+  if (config.metrics !== null) {
+    const metrics = await startMetricsServer({ reports, ...config.metrics, log });
+    scope.own(metrics, (each) => each.close());
+  }
+  const { scope: driverScope, driverName, pluginSocket: socketPath } = config;
+  const plugin = await createPluginServer({ verbs, scope: driverScope, driverName, socketPath, log });
+  scope.own(plugin, (each) => each.close());
+}
+
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve(signal));
+  });
+}
+
+/** A process of an earlier boot is not alive, whatever has its id now. */
+function processIdentity(): ProcessIdentity {
+  const mark = ownProcess();
+  return { ...mark, isAlive: (pid, started) => isProcessAlive({ pid, started, boot: mark.boot }) };
+}
+
+/** Where this host routes by itself: what an automatic pool must not hide. Default routes hide nothing. */
+async function hostSubnets(netlink: Netlink): Promise<readonly Subnet[]> {
+  const routes = await netlink.routes();
+  return routes
+    .filter(({ destination, table, ifindex }) => destination !== 'default' && table !== localTable && ifindex !== null)
+    .filter(({ destination }) => !destination.startsWith('ff') && !destination.startsWith('fe80'))
+    .map(({ destination }) => parseSubnet(destination));
+}

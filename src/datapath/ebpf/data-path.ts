@@ -1,0 +1,175 @@
+/**
+ * The DataPath port over eBPF. Everything that carries packets is in the kernel: tables and links are pinned, devices
+ * stand by themselves, so traffic goes on without this process, which only changes and observes.
+ *
+ *      open    load programs over the pinned tables ─▶ own VTEP, tunnels, underlays ─▶ new programs on the ports there are
+ *      apply   changes ─▶ rows, veth pairs, links          (writing.ts)
+ *      read    rows, veth pairs, links ─▶ entries          (reading.ts)
+ *      upkeep  what no entry describes, kept by itself     (foundation.ts, upkeep.ts)
+ *
+ * One task at a time: opening, changes, readings and upkeep go through a queue. The maps of what the kernel numbers
+ * (endpoint ↔ interface, VTEP ↔ id) are taken from it on opening and at each reading, and followed in between.
+ */
+
+import { release } from 'node:os';
+import type { Vtep } from '../../core/model.ts';
+import { ringOpen } from '../../native/binding.ts';
+import { type KernelFeatures, probeKernel } from '../../native/probe.ts';
+import type { Netlink } from '../../netlink/netlink.ts';
+import type { KernelChange } from '../../netlink/notifications.ts';
+import type { DataPath } from '../../ports/data-path.ts';
+import type { Log } from '../../ports/log.ts';
+import { createAttachments, type Device, type Hook } from './attachments.ts';
+import { readCounters } from './counters.ts';
+import type { Names } from './entries.ts';
+import { createEvents, type Events } from './events.ts';
+import { createFoundation, type Foundation } from './foundation.ts';
+import { interfacesOf } from './names.ts';
+import { createPorts, type Ports } from './ports.ts';
+import { loadPrograms, type Programs } from './programs.ts';
+import { createQueue } from './queue.ts';
+import { readState } from './reading.ts';
+import { decodeEvent } from './records.ts';
+import { openTables, type Tables } from './tables.ts';
+import { createTunnels } from './tunnels.ts';
+import { startUpkeep, type Verdict } from './upkeep.ts';
+import { createVteps, type Vteps } from './vteps.ts';
+import { applyChanges } from './writing.ts';
+
+export interface EbpfOptions {
+  /** This node's own. */
+  readonly vtep: Vtep;
+  /** A directory in a bpf file system, of this daemon alone. */
+  readonly bpfDir: string;
+  /** Of the network namespace this process runs in; stays the caller's to close. */
+  readonly netlink: Netlink;
+  readonly log: Log;
+  /** What `probeKernel` said, when it was asked already. */
+  readonly features?: KernelFeatures;
+  /** tcx where the kernel has it, when absent. */
+  readonly hook?: Hook;
+}
+
+interface Parts {
+  readonly netlink: Netlink;
+  readonly log: Log;
+  readonly programs: Programs;
+  readonly tables: Tables;
+  readonly vteps: Vteps;
+  readonly ports: Ports;
+  readonly names: Names;
+  readonly foundation: Foundation;
+  readonly events: Events;
+}
+
+/**
+ * @throws CONFIG_INVALID without a bpf file system, VTEP_ADDRESS_UNKNOWN, TUNNEL_PORT_IN_USE, DEVICE_CONFLICT,
+ *   BPF_FAILED, NETLINK_FAILED; what was made until then stays, for the next attempt
+ */
+export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> {
+  const features = options.features ?? probeKernel();
+  const hook = options.hook ?? (features.tcx ? 'tcx' : 'clsact');
+  const programs = loadPrograms(options.bpfDir, features);
+  try {
+    const parts = assemble(options, programs, hook);
+    await adopt(parts);
+    return operate(parts, `eBPF with ${hook}; kernel ${release()}`);
+  } catch (error) {
+    programs.close();
+    throw error;
+  }
+}
+
+function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook: Hook): Parts {
+  const tables = openTables(programs);
+  const { links, endpoints } = programs.directories;
+  const attachments = createAttachments(hook, links);
+  const tunnels = createTunnels(netlink, attachments, programs.fromTunnel);
+  const vteps = createVteps({ table: tables.vteps, size: tables.vtepSlots, ownPort: vtep.port, netlink, tunnels });
+  const program = programs.fromContainer;
+  const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments });
+  const { indexOf, endpointAt } = ports;
+  const { idOf, addressOf } = vteps;
+  const names = { indexOf, endpointAt, idOf, addressOf };
+  const foundation = createFoundation({ vtep, netlink, tables, programs, attachments, tunnels, vteps });
+  return { netlink, log, programs, tables, vteps, ports, names, foundation, events: createEvents() };
+}
+
+/** Takes over what another process left. Programs are replaced on receiving devices first, on sending ones last. */
+async function adopt({ netlink, log, vteps, ports, foundation }: Parts): Promise<void> {
+  const links = await netlink.links();
+  const known = vteps.read();
+  ports.read(links);
+  for (const problem of await foundation.lay()) log.warn({ problem }, 'VTEP not resolved');
+  ports.adopt(links);
+  log.info({ vteps: known.length }, 'data path opened');
+}
+
+function operate(parts: Parts, reason: string): DataPath {
+  const { programs, tables, foundation, events } = parts;
+  const queue = createQueue();
+  const report = createReport(parts);
+  const ring = ringOpen(programs.map('events'), (bytes) => {
+    const event = decodeEvent(bytes);
+    if (event !== null) events.emit(event);
+  });
+  const upkeep = startUpkeep({
+    judge: (change) => judge(parts, change),
+    refresh: () => queue.run(async () => report(await foundation.lay())),
+    isSound: (device) => queue.run(() => isSound(parts, device)),
+    drift: (what) => events.emit({ kind: 'drift', what }),
+  });
+  const onVteps = async (problems: readonly string[]) => {
+    report(problems);
+    await foundation.coverUnderlays();
+  };
+
+  return {
+    kind: 'ebpf',
+    reason,
+    read: () => queue.run(() => readState(parts)),
+    apply: (changes) => queue.run(() => applyChanges({ ...parts, onVteps }, changes)),
+    interfacesOf,
+    withdraw: (vni, mac) =>
+      queue.run(async () => {
+        if (tables.fdb.get({ vni, mac })?.isProvisional === true) tables.fdb.remove([{ vni, mac }]);
+      }),
+    counters: () => queue.run(async () => readCounters(programs.map('counters'))),
+    events: (signal) => events.listen(signal),
+    close: async () => {
+      if (!queue.close()) return;
+      ring.close();
+      await upkeep.stop();
+      await queue.idle();
+      events.close();
+      programs.close();
+    },
+  };
+}
+
+function judge({ ports, foundation }: Parts, change: KernelChange): Verdict {
+  if (change.kind === 'overrun') return change.reason === 'lost' ? 'lost' : 'refresh';
+  if (change.kind === 'link' && ports.isHostInterface(change.ifindex)) return 'inspect';
+  if (!foundation.isConcerned(change)) return 'ignore';
+  return change.kind === 'link' && change.isRemoved ? 'lost' : 'refresh';
+}
+
+/** True also of an interface that is no port any more: it went because we removed it. */
+async function isSound({ netlink, ports }: Parts, { name, index }: Device): Promise<boolean> {
+  if (!ports.isHostInterface(index)) return true;
+  const link = await netlink.linkByName(name);
+  return link?.isUp === true && link.index === index;
+}
+
+/** Tells each problem once for as long as it lasts. */
+function createReport({ log, events }: Parts): (problems: readonly string[]) => void {
+  let told: ReadonlySet<string> = new Set();
+  return (problems) => {
+    for (const problem of problems) {
+      if (told.has(problem)) continue;
+      log.warn({ problem }, 'VTEP not resolved');
+      events.emit({ kind: 'drift', what: problem });
+    }
+    told = new Set(problems);
+  };
+}

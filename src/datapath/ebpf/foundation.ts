@@ -1,0 +1,87 @@
+/**
+ * What stands below all entries: this node's own VTEP in the settings, the tunnel devices, the programs on the devices
+ * that packets of other nodes come in by. Laid when the data path opens, and again whenever something of it may have
+ * changed, so every step leaves alone what is right.
+ *
+ * Receiving is made ready before sending: tunnel device up, its program, then the underlay's (datapath.md 15).
+ */
+
+import type { Vtep } from '../../core/model.ts';
+import { overlayError } from '../../errors.ts';
+import type { Netlink } from '../../netlink/netlink.ts';
+import type { KernelChange } from '../../netlink/notifications.ts';
+import type { Attachments } from './attachments.ts';
+import { tunnelPort } from './names.ts';
+import type { Programs } from './programs.ts';
+import type { Tables } from './tables.ts';
+import type { Tunnels } from './tunnels.ts';
+import type { Vteps } from './vteps.ts';
+
+export interface Foundation {
+  /** @returns what stands in the way of some VTEPs; @throws VTEP_ADDRESS_UNKNOWN, TUNNEL_PORT_IN_USE, DEVICE_CONFLICT … */
+  lay(): Promise<readonly string[]>;
+  /** The programs on all devices that packets to VTEPs leave by, and so come in by. */
+  coverUnderlays(): Promise<void>;
+  /** Whether a change in the kernel can mean that something is to be laid again. */
+  isConcerned(change: KernelChange): boolean;
+}
+
+export interface Ground {
+  readonly vtep: Vtep;
+  readonly netlink: Netlink;
+  readonly tables: Tables;
+  readonly programs: Programs;
+  readonly attachments: Attachments;
+  readonly tunnels: Tunnels;
+  readonly vteps: Vteps;
+}
+
+export function createFoundation(ground: Ground): Foundation {
+  const { vtep, netlink, programs, attachments, tunnels, vteps } = ground;
+  let covered: ReadonlySet<number> = new Set();
+
+  async function coverUnderlays(): Promise<void> {
+    const links = await netlink.links();
+    const owner = await ownDevice(ground);
+    const underlays = links.filter(({ index, name }) => index === owner || (vteps.underlays().has(index) && name !== 'lo'));
+    for (const device of underlays) {
+      if (!attachments.isAttached(programs.fromUnderlay, device)) attachments.attach(programs.fromUnderlay, device);
+    }
+    attachments.prune(links);
+    covered = new Set([owner, ...underlays.map(({ index }) => index)]);
+  }
+
+  return {
+    lay: async () => {
+      await ownDevice(ground);
+      await tunnels.open(vtep.port);
+      await settle(ground);
+      const problems = await vteps.resolve();
+      await coverUnderlays();
+      return problems;
+    },
+    coverUnderlays,
+    isConcerned: (change) => {
+      if (change.kind === 'link') return covered.has(change.ifindex) || tunnelPort(change.name) !== null;
+      if (change.kind === 'address') return covered.has(change.ifindex) || change.address === vtep.address;
+      return true;
+    },
+  };
+}
+
+/** Index of the device that has the VTEP address. @throws VTEP_ADDRESS_UNKNOWN */
+async function ownDevice({ vtep, netlink }: Ground): Promise<number> {
+  const addresses = await netlink.addresses();
+  const own = addresses.find(({ address }) => address === vtep.address);
+  if (own !== undefined) return own.ifindex;
+  const known = addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address);
+  throw overlayError('VTEP_ADDRESS_UNKNOWN', { address: vtep.address, known: known.join(', ') || 'none' });
+}
+
+/** Writes the own VTEP; the device of a port we had before goes when no other VTEP speaks it. */
+async function settle({ vtep, tables, tunnels, vteps }: Ground): Promise<void> {
+  const before = tables.settings.get(0);
+  if (before?.address === vtep.address && before.port === vtep.port) return;
+  tables.settings.put([[0, vtep]]);
+  if (before !== null && before.port !== vtep.port && !vteps.ports().has(before.port)) await tunnels.close(before.port);
+}

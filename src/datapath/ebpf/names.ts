@@ -1,0 +1,59 @@
+/**
+ * What this data path calls its things. A name says what it is for, so that a restart needs no other record:
+ *
+ *   wh<12 digits>  wc<12 digits>   host's and container's end of an endpoint's veth pair
+ *   weft<port>                     the collect-metadata vxlan device of a UDP port
+ *
+ *   <bpf dir>/v1/maps/<map>        the tables
+ *   <bpf dir>/v1/links/<device>    what holds a program to a device
+ *   <bpf dir>/v1/endpoints/<id>/   an empty directory: the whole id of an endpoint that has a port here
+ */
+
+import { join } from 'node:path';
+import type { EndpointId } from '../../core/identity.ts';
+import type { PortInterfaces } from '../../ports/data-path.ts';
+
+/** Grows when records.h changes so that an old program cannot read a new map. */
+const schema = 'v1';
+
+export interface Directories {
+  readonly root: string;
+  readonly maps: string;
+  readonly links: string;
+  readonly endpoints: string;
+}
+
+export function directoriesOf(bpfDir: string): Directories {
+  const root = join(bpfDir, schema);
+  return { root, maps: join(root, 'maps'), links: join(root, 'links'), endpoints: join(root, 'endpoints') };
+}
+
+/** Interface names hold 15 characters, an id 64: its first 48 bits tell the endpoints of one node apart. */
+export function interfacesOf(endpoint: EndpointId): PortInterfaces {
+  const stem = endpoint.slice(0, 12);
+  return { hostInterface: `wh${stem}`, containerInterface: `wc${stem}` };
+}
+
+/** The id as far as the name holds it; null for a name that is not of this form. */
+export function stemOf(hostInterface: string): string | null {
+  return /^wh([0-9a-f]{12})$/.exec(hostInterface)?.[1] ?? null;
+}
+
+export function tunnelName(port: number): string {
+  return `weft${port}`;
+}
+
+/** Null for a name that is not of this form. */
+export function tunnelPort(name: string): number | null {
+  const digits = /^weft([1-9][0-9]{0,4})$/.exec(name)?.[1];
+  return digits === undefined ? null : Number(digits);
+}
+
+/** A bpf file system allows no dot in a name, and VLAN devices have one. */
+export function linkName(device: string): string {
+  return device.replaceAll('%', '%25').replaceAll('.', '%2e');
+}
+
+export function deviceOfLink(name: string): string {
+  return name.replaceAll('%2e', '.').replaceAll('%25', '%');
+}

@@ -1,0 +1,90 @@
+/**
+ * The compiled object, loaded: programs of this build over the tables that are pinned already, or new ones. Pins live in
+ * a bpf file system, and nowhere else would they outlive the daemon.
+ */
+
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { overlayError } from '../../errors.ts';
+import { closeFd, errnoOf, loadObject, type MapFd, type ProgramFd } from '../../native/binding.ts';
+import { isBpfFileSystem, type KernelFeatures } from '../../native/probe.ts';
+import { type Directories, directoriesOf } from './names.ts';
+
+export interface Programs {
+  readonly fromContainer: ProgramFd;
+  readonly fromUnderlay: ProgramFd;
+  readonly fromTunnel: ProgramFd;
+  readonly directories: Directories;
+  /** @throws BPF_FAILED when the object has no such map */
+  map(name: string): MapFd;
+  /** What is attached and pinned stays. */
+  close(): void;
+}
+
+const objectFile = join('native', 'build', 'overlay.bpf.o');
+/** BPF_F_ADJ_ROOM_DECAP_L4_UDP of linux/bpf.h. */
+const decapL4Udp = 1 << 9;
+
+/** @throws CONFIG_INVALID without a bpf file system, BPF_FAILED */
+export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs {
+  const directories = makeDirectories(bpfDir);
+  const object = load(directories, features);
+  const { programs, maps } = object;
+  const program = (name: string) => found(programs, `program ${name}`, name);
+  return {
+    fromContainer: program('from_container'),
+    fromUnderlay: program('from_underlay'),
+    fromTunnel: program('from_tunnel'),
+    directories,
+    map: (name) => found(maps, `map ${name}`, name),
+    close: () => {
+      for (const fd of [...programs.values(), ...maps.values()]) closeFd(fd);
+    },
+  };
+}
+
+/** @throws CONFIG_INVALID */
+function makeDirectories(bpfDir: string): Directories {
+  let mounted = bpfDir;
+  while (!existsSync(mounted)) mounted = dirname(mounted);
+  if (!isBpfFileSystem(mounted)) {
+    const remedy = 'mount one with: mount -t bpf bpf /sys/fs/bpf, and choose a directory below it';
+    throw overlayError('CONFIG_INVALID', { setting: '--bpf-dir', problem: `${bpfDir} is not on a bpf file system`, remedy });
+  }
+  const directories = directoriesOf(bpfDir);
+  for (const directory of Object.values(directories)) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  return directories;
+}
+
+function load({ root, maps }: Directories, { decapL4 }: KernelFeatures) {
+  try {
+    return loadObject({ path: objectPath(), pinPath: maps, rodata: { decap_flags: decapL4 ? decapL4Udp : 0 } });
+  } catch (error) {
+    if (errnoOf(error) !== 'EINVAL' || !String(error).includes('reuse pinned map')) throw error;
+    const problem = `the tables pinned at ${root} have another layout than this build; run weft gc, or choose another --bpf-dir`;
+    throw overlayError('BPF_FAILED', { operation: 'adopting tables', problem, errno: 'EINVAL' }, { cause: error });
+  }
+}
+
+/** Looks in every directory above this file, so `src` and `dist` find the same build. */
+function objectPath(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  for (;;) {
+    const path = join(directory, objectFile);
+    if (existsSync(path)) return path;
+    const parent = dirname(directory);
+    if (parent !== directory) {
+      directory = parent;
+      continue;
+    }
+    const problem = `${objectFile} is in no directory above the program; build it with npm run build`;
+    throw overlayError('BPF_FAILED', { operation: 'loading the programs', problem, errno: 'ENOENT' });
+  }
+}
+
+function found<Fd>(all: ReadonlyMap<string, Fd>, what: string, name: string): Fd {
+  const fd = all.get(name);
+  if (fd !== undefined) return fd;
+  throw overlayError('BPF_FAILED', { operation: 'loading the programs', problem: `the object has no ${what}`, errno: 'ENOENT' });
+}

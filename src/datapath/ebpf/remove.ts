@@ -1,0 +1,44 @@
+/**
+ * The inverse of opening and of every change made since: interfaces, tunnel devices and pins, found by their names. The
+ * tables go with their last pin. Traffic ends.
+ */
+
+import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { EndpointId } from '../../core/identity.ts';
+import type { Link } from '../../netlink/link.ts';
+import type { Netlink } from '../../netlink/netlink.ts';
+import { createAttachments } from './attachments.ts';
+import { directoriesOf, interfacesOf, stemOf, tunnelPort } from './names.ts';
+
+/**
+ * Idempotent. No process may have the data path open. In the network namespace of this process every device with a
+ * name of ours goes, whichever directory it belongs to: a namespace has one data path.
+ * @throws NETLINK_FAILED, or an error of node:fs
+ */
+export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Promise<void> {
+  const { root, endpoints, links } = directoriesOf(bpfDir);
+  const recorded = namesIn(endpoints).map((id) => interfacesOf(id as EndpointId).hostInterface);
+  const ports = new Set(recorded);
+  const filters = createAttachments('clsact', links);
+  for (const device of await netlink.links()) {
+    if (isOurs(device, ports)) await netlink.deleteLink(device.name);
+    else filters.detach(device);
+  }
+  rmSyncTree(root);
+  if (existsSync(bpfDir) && readdirSync(bpfDir).length === 0) rmdirSync(bpfDir);
+}
+
+function isOurs({ name, kind, vxlan }: Link, ports: ReadonlySet<string>): boolean {
+  if (kind === 'veth') return stemOf(name) !== null || ports.has(name);
+  return vxlan?.collectMetadata === true && vxlan.port === tunnelPort(name);
+}
+
+function namesIn(directory: string): readonly string[] {
+  return existsSync(directory) ? readdirSync(directory) : [];
+}
+
+function rmSyncTree(root: string): void {
+  for (const directory of namesIn(root)) rmSync(join(root, directory), { recursive: true, force: true });
+  if (existsSync(root)) rmdirSync(root);
+}

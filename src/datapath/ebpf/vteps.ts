@@ -1,0 +1,170 @@
+/**
+ * The VTEP table: an array of slots, each an address with its resolved next hop. Its slot number, the id, is what
+ * forwarding entries name, so an id stays with its address across restarts (it is read back from the map) and
+ * goes to another address only when the whole range was used since: a frame on its way may still carry it.
+ *
+ * The route to a VTEP is the kernel's own choice, asked for when the VTEP is put and again when routes, addresses or
+ * links change. Where there is no route any more the row keeps its last next hop: it may be the kernel that is early.
+ */
+
+import type { Address } from '../../core/address.ts';
+import type { ForwardingEntry } from '../../core/forwarding.ts';
+import { isOverlayError, messageOf, overlayError } from '../../errors.ts';
+import type { Netlink } from '../../netlink/netlink.ts';
+import type { VtepRecord } from './records.ts';
+import type { Table } from './table.ts';
+import type { Tunnels } from './tunnels.ts';
+
+export type VtepEntry = Extract<ForwardingEntry, { table: 'vtep' }>;
+
+export interface Vteps {
+  /** Takes the rows from the kernel. */
+  read(): readonly VtepEntry[];
+  /** Null for an address, or an id, that has no row. */
+  idOf(address: Address): number | null;
+  addressOf(id: number): Address | null;
+  /** @returns what could not be resolved, in words; @throws BPF_FAILED, NETLINK_FAILED */
+  put(entries: readonly VtepEntry[]): Promise<readonly string[]>;
+  /** @returns the ids that are free now, for rows that still name them */
+  remove(entries: readonly VtepEntry[]): Promise<ReadonlySet<number>>;
+  /** Resolves all rows anew and writes those that changed. @returns what could not be resolved */
+  resolve(): Promise<readonly string[]>;
+  /** UDP ports in use, the own one included. */
+  ports(): ReadonlySet<number>;
+  /** Indexes of the devices that packets to VTEPs leave by. */
+  underlays(): ReadonlySet<number>;
+}
+
+interface Slot {
+  readonly id: number;
+  readonly record: VtepRecord;
+}
+
+/** Implementation: 0 is no id, so that a zeroed row names no VTEP. */
+const firstId = 1;
+
+export interface VtepSurroundings {
+  readonly table: Table<number, VtepRecord | null>;
+  readonly size: number;
+  readonly ownPort: number;
+  readonly netlink: Netlink;
+  readonly tunnels: Tunnels;
+}
+
+export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurroundings): Vteps {
+  let slots = new Map<Address, Slot>();
+  let addresses = new Map<number, Address>();
+  let lastId = 0;
+
+  function remember(read: readonly Slot[]): void {
+    slots = new Map(read.map((slot) => [slot.record.address, slot]));
+    addresses = new Map(read.map(({ id, record }) => [id, record.address]));
+  }
+
+  function nextId(): number {
+    for (let step = 1; step < size; step += 1) {
+      const id = firstId + ((lastId - firstId + step + size - firstId) % (size - firstId));
+      if (addresses.has(id)) continue;
+      lastId = id;
+      return id;
+    }
+    const problem = `all ${size - firstId} rows are in use; no cluster may have more nodes`;
+    throw overlayError('BPF_FAILED', { operation: 'adding a VTEP', problem, errno: 'E2BIG' });
+  }
+
+  const ports = () => new Set([ownPort, ...[...slots.values()].map(({ record }) => record.port)]);
+
+  async function closeUnused(before: ReadonlySet<number>): Promise<void> {
+    const now = ports();
+    for (const port of before) if (!now.has(port)) await tunnels.close(port);
+  }
+
+  async function write(wanted: readonly Slot[]): Promise<readonly string[]> {
+    const before = ports();
+    const resolver = await createResolver(netlink, tunnels);
+    const changed: Slot[] = [];
+    for (const { id, record } of wanted) {
+      const resolved = await resolver.resolve(record);
+      const written = slots.get(record.address);
+      if (JSON.stringify(written?.record) !== JSON.stringify(resolved)) changed.push({ id, record: resolved });
+    }
+    table.put(changed.map(({ id, record }) => [id, record]));
+    remember([...slots.values(), ...changed]);
+    await closeUnused(before);
+    return resolver.problems;
+  }
+
+  return {
+    read: () => {
+      const read = table.rows().flatMap(([id, record]) => (record === null ? [] : [{ id, record }]));
+      remember(read);
+      if (lastId === 0) lastId = Math.max(0, ...read.map(({ id }) => id));
+      return read.map(({ record: { address, port } }) => ({ table: 'vtep' as const, address, port }));
+    },
+    idOf: (address) => slots.get(address)?.id ?? null,
+    addressOf: (id) => addresses.get(id) ?? null,
+    put: (entries) => {
+      const wanted = entries.map(({ address, port }): Slot => {
+        const known = slots.get(address);
+        const id = known?.id ?? nextId();
+        addresses.set(id, address);
+        return { id, record: { ...(known?.record ?? unresolved), address, port } };
+      });
+      return write(wanted);
+    },
+    remove: async (entries) => {
+      const before = ports();
+      const removed = entries.flatMap(({ address }) => slots.get(address) ?? []);
+      table.put(removed.map(({ id }) => [id, null]));
+      const ids = new Set(removed.map(({ id }) => id));
+      remember([...slots.values()].filter(({ id }) => !ids.has(id)));
+      await closeUnused(before);
+      return ids;
+    },
+    resolve: () => write([...slots.values()]),
+    ports,
+    underlays: () => new Set([...slots.values()].map(({ record }) => record.ifindex).filter((index) => index !== 0)),
+  };
+}
+
+const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null } as const;
+
+/** Resolves rows one after another, with one look at the links for all. */
+async function createResolver(netlink: Netlink, tunnels: Tunnels) {
+  const mtus = new Map((await netlink.links()).map(({ index, mtuBytes }) => [index, mtuBytes]));
+  const tunnelOf = new Map<number, number>();
+  const problems: string[] = [];
+
+  /** What fails in the kernel is a problem of one row, to be told, and no reason to leave the others as they are. */
+  async function attempt<Result>(what: string, otherwise: Result, task: () => Promise<Result>): Promise<Result> {
+    try {
+      return await task();
+    } catch (error) {
+      if (!isOverlayError(error, 'NETLINK_FAILED', 'TUNNEL_PORT_IN_USE', 'DEVICE_CONFLICT')) throw error;
+      problems.push(`${what}: ${messageOf(error)}`);
+      return otherwise;
+    }
+  }
+
+  async function tunnelIndex(port: number): Promise<number> {
+    const known = tunnelOf.get(port);
+    if (known !== undefined) return known;
+    const index = await attempt(`tunnel port ${port}`, 0, async () => (await tunnels.open(port)).index);
+    tunnelOf.set(port, index);
+    return index;
+  }
+
+  return {
+    problems,
+    resolve: async (record: VtepRecord): Promise<VtepRecord> => {
+      const { address, port } = record;
+      const tunnelIfindex = await tunnelIndex(port);
+      return attempt(`route to VTEP ${address}`, { ...record, tunnelIfindex }, async () => {
+        const route = await netlink.routeTo(address);
+        const limits = [route.mtuBytes, mtus.get(route.ifindex)].filter((mtu) => typeof mtu === 'number');
+        const mtuBytes = limits.length === 0 ? null : Math.min(...limits);
+        return { address, port, gateway: route.gateway, ifindex: route.ifindex, tunnelIfindex, mtuBytes };
+      });
+    },
+  };
+}

@@ -1,0 +1,354 @@
+/**
+ * What every data path must do, on the real kernel, in namespaces of its own. An adapter brings itself here as a subject:
+ * how to open it, how to damage what it made, and what it left behind.
+ */
+
+import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { type Address, parseAddress } from '../../src/core/address.ts';
+import { diff } from '../../src/core/change.ts';
+import { type ForwardingState, forwarding, stateOf } from '../../src/core/forwarding.ts';
+import { type MacAddress, parseMac } from '../../src/core/mac.ts';
+import type { Model, Vtep } from '../../src/core/model.ts';
+import type { Vni } from '../../src/core/vni.ts';
+import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
+import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
+import { fdbKey, fdbRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
+import { isOverlayError } from '../../src/errors.ts';
+import { closeFd, detachClsact, type MapFd, mapDelete, mapEntries, mapUpdate, openPinnedMap } from '../../src/native/binding.ts';
+import { openNetlink } from '../../src/netlink/netlink.ts';
+import type { DataPath, DataPathEvent } from '../../src/ports/data-path.ts';
+import { chanceFrom, endpointId, nodeId, randomModel, testEndpoint, testNetwork } from '../kit/models.ts';
+import { enterOwnNamespace, run } from '../kit/own-namespace.ts';
+import { suite } from '../kit/suite.ts';
+
+interface Subject {
+  readonly name: string;
+  open(): Promise<DataPath>;
+  /** After this, nothing of it may be left. */
+  remove(): Promise<void>;
+  /** Makes a row that stands for a MAC seen behind a VTEP, which must be in the tables. */
+  learn(vni: Vni, mac: MacAddress, vtep: Address): void;
+  /** Ways to damage what belongs to an endpoint, by name. */
+  readonly damages: Readonly<Record<string, (dataPath: DataPath, model: Model) => void>>;
+  /** Everything that stands for an entry, whatever table or device it is in. */
+  traces(): readonly string[];
+}
+
+const { bpfRoot } = enterOwnNamespace(import.meta.url);
+const seed = Number(process.env['WEFT_TEST_SEED'] ?? Date.now() % 1_000_000);
+const vteps: readonly Vtep[] = [
+  { address: parseAddress('192.0.2.2'), port: 14789 },
+  { address: parseAddress('192.0.2.3'), port: 14789 },
+  { address: parseAddress('198.51.100.9'), port: 4790 },
+  { address: parseAddress('2001:db8::3'), port: 14789 },
+];
+const self: Vtep = { address: parseAddress('192.0.2.1'), port: 14789 };
+
+/** Two networks, both with a container here and one elsewhere. */
+const model: Model = {
+  self: nodeId('self'),
+  networks: [testNetwork(1), testNetwork(2, { multicast: true })],
+  local: [testEndpoint(1, 2), testEndpoint(1, 3, 'ipv4'), testEndpoint(2, 2)],
+  remote: [
+    { node: nodeId('2'), network: testNetwork(1).key, vtep: vteps[0] ?? self, endpoints: [testEndpoint(1, 12)] },
+    { node: nodeId('3'), network: testNetwork(2).key, vtep: vteps[2] ?? self, endpoints: [testEndpoint(2, 12)] },
+  ],
+};
+const desired = forwarding(model);
+const nothing = stateOf([]);
+const { vni } = testNetwork(1);
+const stranger = parseMac('02:42:0a:4d:01:63');
+
+function dataPathContract(subject: Subject): void {
+  const test = suite<{ dataPath: DataPath }>(`${subject.name}: data path contract`);
+
+  test.before.each(async (context) => {
+    context.dataPath = await subject.open();
+  });
+  test.after.each(async ({ dataPath }) => {
+    await dataPath.close();
+    await subject.remove();
+  });
+
+  test('a new data path is empty', async ({ dataPath }) => {
+    equal(await dataPath.read(), nothing);
+  });
+
+  test('what was applied is read back', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+
+    equal(await dataPath.read(), desired);
+  });
+
+  test('applying the same again changes nothing', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+    const traces = subject.traces();
+    await dataPath.apply(diff(desired, nothing));
+
+    equal(await dataPath.read(), desired);
+    assert.equal(subject.traces(), traces);
+  });
+
+  test('removing everything, twice, leaves nothing', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+    subject.learn(vni, stranger, parseAddress('192.0.2.2'));
+    await dataPath.apply(diff(nothing, desired));
+    await dataPath.apply(diff(nothing, desired));
+
+    equal(await dataPath.read(), nothing);
+    assert.equal(subject.traces(), []);
+  });
+
+  test(`any state can follow any other (WEFT_TEST_SEED=${seed})`, async ({ dataPath }) => {
+    const chance = chanceFrom(seed);
+    for (let round = 0; round < 15; round += 1) {
+      const next = forwarding(randomModel(chance, vteps));
+      await dataPath.apply(diff(next, await dataPath.read()));
+      equal(await dataPath.read(), next, `round ${round}`);
+    }
+  });
+
+  test('a new process finds what the last one left, and goes on from there', async (context) => {
+    const before = context.dataPath;
+    await before.apply(diff(desired, nothing));
+    await before.close();
+    context.dataPath = await subject.open();
+    const after = context.dataPath;
+
+    equal(await after.read(), desired);
+    const moved = forwarding({ ...model, local: model.local.slice(1), remote: model.remote.slice(1) });
+    await after.apply(diff(moved, await after.read()));
+    equal(await after.read(), moved);
+  });
+
+  test('an endpoint gets a pair of interfaces with its MAC and MTU', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+    const { hostInterface, containerInterface } = dataPath.interfacesOf(endpointId('1 2'));
+    const end = JSON.parse(run('ip', '-j', '-d', 'link', 'show', containerInterface))[0];
+
+    assert.is(end.address, '02:42:0a:4d:01:02');
+    assert.is(end.mtu, 1450);
+    assert.ok(end.gso_max_size <= 65_000);
+    assert.match(run('ip', 'link', 'show', hostInterface), /[<,]UP[,>]/);
+  });
+
+  test('a port whose container end has left for a sandbox is whole', async (context) => {
+    await context.dataPath.apply(diff(desired, nothing));
+    const { containerInterface } = context.dataPath.interfacesOf(endpointId('1 2'));
+    run('ip', 'netns', 'add', 'sandbox');
+    try {
+      run('ip', 'link', 'set', containerInterface, 'netns', 'sandbox', 'name', 'eth0', 'up');
+      await context.dataPath.close();
+      context.dataPath = await subject.open();
+
+      equal(await context.dataPath.read(), desired);
+      await context.dataPath.apply(diff(desired, nothing));
+      equal(await context.dataPath.read(), desired);
+    } finally {
+      run('ip', 'netns', 'delete', 'sandbox');
+    }
+  });
+
+  for (const [damage, inflict] of Object.entries(subject.damages)) {
+    test(`after ${damage} the difference shows, and applying it heals`, async ({ dataPath }) => {
+      await dataPath.apply(diff(desired, nothing));
+      inflict(dataPath, model);
+
+      const changes = diff(desired, await dataPath.read());
+      assert.ok(changes.some(({ kind }) => kind === 'put'));
+      await dataPath.apply(changes);
+      await dataPath.apply(diff(desired, await dataPath.read()));
+      equal(await dataPath.read(), desired);
+    });
+
+    test(`after ${damage} what is not wanted any more can still be removed`, async ({ dataPath }) => {
+      await dataPath.apply(diff(desired, nothing));
+      inflict(dataPath, model);
+
+      await dataPath.apply(diff(nothing, await dataPath.read()));
+      equal(await dataPath.read(), nothing);
+      assert.equal(subject.traces(), []);
+    });
+  }
+
+  test('a provisional entry is not read, and is withdrawn unless it has become real', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+    const traces = subject.traces();
+    subject.learn(vni, stranger, parseAddress('192.0.2.2'));
+    equal(await dataPath.read(), desired);
+    await dataPath.withdraw(vni, stranger);
+    assert.equal(subject.traces(), traces);
+
+    subject.learn(vni, stranger, parseAddress('192.0.2.2'));
+    const at = { kind: 'remote' as const, vtep: parseAddress('192.0.2.2') };
+    await dataPath.apply([{ kind: 'put', entry: { table: 'mac', vni, mac: stranger, at } }]);
+    await dataPath.withdraw(vni, stranger);
+    assert.ok((await dataPath.read()).has(`mac ${vni} ${stranger}`));
+  });
+
+  test('a change that cannot be made is an error, and those before it stand', async ({ dataPath }) => {
+    const at = { kind: 'local' as const, endpoint: endpointId('nobody') };
+    const network = { table: 'network' as const, vni, mtuBytes: 1450, multicast: false };
+    const changes = [network, { table: 'mac' as const, vni, mac: stranger, at }].map((entry) => ({ kind: 'put' as const, entry }));
+
+    const error = await dataPath.apply(changes).catch((thrown: unknown) => thrown);
+    assert.ok(isOverlayError(error));
+    assert.ok((await dataPath.read()).has(`network ${vni}`));
+  });
+
+  test('a VTEP that no route leads to is kept, and told', async ({ dataPath }) => {
+    const ended = new AbortController();
+    const events = dataPath.events(ended.signal);
+    const entry = { table: 'vtep' as const, address: parseAddress('203.0.113.1'), port: 14789 };
+    await dataPath.apply([{ kind: 'put', entry }]);
+
+    equal(await dataPath.read(), stateOf([entry]));
+    assert.match(await driftOf(events), /203\.0\.113\.1/);
+    ended.abort();
+  });
+
+  test('an interface that vanishes is told', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+    const ended = new AbortController();
+    const events = dataPath.events(ended.signal);
+    await sleep(300);
+    const { hostInterface } = dataPath.interfacesOf(endpointId('1 2'));
+    run('ip', 'link', 'delete', hostInterface);
+
+    assert.match(await driftOf(events), new RegExp(hostInterface));
+    ended.abort();
+  });
+
+  test('counters have names, and nothing was counted before traffic', async ({ dataPath }) => {
+    const counters = await dataPath.counters();
+
+    assert.ok(Object.keys(counters).some((name) => name.startsWith('drop_')));
+    assert.ok(Object.values(counters).every(({ packets, bytes }) => packets === 0 && bytes === 0));
+  });
+
+  test('a closed data path refuses, and closing again does nothing', async ({ dataPath }) => {
+    await dataPath.close();
+    await dataPath.close();
+
+    assert.ok(isOverlayError(await dataPath.read().catch((thrown: unknown) => thrown)));
+  });
+
+  test.run();
+}
+
+function equal(actual: ForwardingState, expected: ForwardingState, message?: string): void {
+  const text = (state: ForwardingState) => diff(state, nothing).map(({ entry }) => JSON.stringify(entry, sortKeys)).sort();
+  assert.equal(text(actual), text(expected), message);
+}
+
+function sortKeys(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)));
+}
+
+/** The first drift within two seconds. */
+async function driftOf(events: AsyncIterable<DataPathEvent>): Promise<string> {
+  const late = sleep(2_000).then(() => 'no drift was told in 2 s');
+  const drift = (async () => {
+    for await (const event of events) if (event.kind === 'drift') return event.what;
+    return 'events ended';
+  })();
+  return Promise.race([drift, late]);
+}
+
+function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
+  const bpfDir = join(bpfRoot, hook);
+  const pinned = (...path: readonly string[]) => join(bpfDir, 'v1', ...path);
+  const host = (dataPath: DataPath) => dataPath.interfacesOf(endpointId('1 2')).hostInterface;
+  const ifindexOf = (name: string) => Number(JSON.parse(run('ip', '-j', 'link', 'show', name))[0].ifindex);
+  const log: EbpfOptions['log'] = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+  const netlinks: Array<Awaited<ReturnType<typeof openNetlink>>> = [];
+
+  function withMap<Result>(name: string, use: (map: MapFd) => Result): Result {
+    const map = openPinnedMap(pinned('maps', name));
+    if (map === null) throw new Error(`no pinned map ${name}`);
+    try {
+      return use(map);
+    } finally {
+      closeFd(map);
+    }
+  }
+
+  const rows = (name: string) =>
+    withMap(name, (map) => mapEntries(map).map(([key, value]) => `${name} ${hex(key)} ${name === 'flood' ? '' : hex(value)}`));
+
+  const damages: Record<string, (dataPath: DataPath) => void> = {
+    'deleting an interface': (dataPath) => run('ip', 'link', 'delete', host(dataPath)),
+    'setting an interface down': (dataPath) => run('ip', 'link', 'set', host(dataPath), 'down'),
+    'deleting the row of a port': (dataPath) => withMap('ports', (map) => mapDelete(map, index.encode(ifindexOf(host(dataPath))))),
+    'forgetting the id of an endpoint': () => rmdirSync(pinned('endpoints', endpointId('1 2'))),
+    'deleting a row of the forwarding table': () => withMap('fdb', (map) => mapDelete(map, fdbKey.encode({ vni, mac: testEndpoint(1, 12).mac }))),
+    'sending a MAC to an unknown interface': () =>
+      withMap('fdb', (map) => {
+        const target = { kind: 'local' as const, ifindex: 9_999 };
+        mapUpdate(map, fdbKey.encode({ vni, mac: testEndpoint(1, 2).mac }), fdbRecord.encode({ target, isProvisional: false }));
+      }),
+    'emptying the table of neighbours': () => withMap('neighbours', (map) => mapEntries(map).forEach(([key]) => mapDelete(map, key))),
+    'emptying the table of peers': () => withMap('peers', (map) => mapEntries(map).forEach(([key]) => mapDelete(map, key))),
+    'deleting a network': () => withMap('networks', (map) => mapDelete(map, networkKey.encode(vni))),
+    'deleting a flood list': () => withMap('flood', (map) => mapDelete(map, networkKey.encode(vni))),
+    'wiping a VTEP': () => withMap('vteps', (map) => mapUpdate(map, index.encode(1), vtepRecord.encode(null))),
+  };
+  if (hook === 'tcx') damages['deleting a pinned link'] = (dataPath) => unlinkSync(pinned('links', host(dataPath)));
+  else damages['deleting a filter'] = (dataPath) => detachClsact({ ifindex: ifindexOf(host(dataPath)), handle: 0x7765_6674, priority: 1457 });
+
+  return {
+    name: `eBPF with ${hook}`,
+    damages,
+    open: async () => {
+      const netlink = await openNetlink();
+      netlinks.push(netlink);
+      return openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook });
+    },
+    remove: async () => {
+      const [netlink] = netlinks;
+      if (netlink === undefined) return;
+      await removeEbpfDataPath(bpfDir, netlink);
+      for (const opened of netlinks.splice(0)) await opened.close();
+      const links = run('ip', '-o', 'link').split('\n').filter((line) => /: (wh|wc|weft)/.test(line));
+      assert.equal(links, []);
+      assert.not(existsSync(bpfDir));
+    },
+    learn: (network, mac, vtep) => {
+      const id = withMap('vteps', (map) =>
+        mapEntries(map).flatMap(([key, value]) => (vtepRecord.decode(value)?.address === vtep ? index.decode(key) : [])),
+      )[0];
+      if (id === undefined) throw new Error(`no VTEP ${vtep}`);
+      const learned = { target: { kind: 'remote' as const, vtepId: id }, isProvisional: true };
+      withMap('fdb', (map) => mapUpdate(map, fdbKey.encode({ vni: network, mac }), fdbRecord.encode(learned)));
+    },
+    traces: () => {
+      const used = rows('vteps').filter((row) => !/^vteps \S+ 0+$/.test(row));
+      const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'].flatMap(rows);
+      const devices = run('ip', '-o', 'link').match(/(wh[0-9a-f]{12}|weft[0-9]+)(?=[@:])/g) ?? [];
+      const pins = [...readdirSync(pinned('links')), ...readdirSync(pinned('endpoints'))];
+      return [...used, ...tables, ...devices, ...pins].filter((trace) => trace !== 'weft14789' && trace !== 'underlay').sort();
+    },
+  };
+}
+
+function ignore(): void {}
+
+function hex(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+/** An underlay with a router's address on it; the other end of its wire is nobody. */
+run('mkdir', '-p', '/run/netns');
+run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
+run('ip', 'link', 'add', 'underlay', 'type', 'veth', 'peer', 'name', 'wire');
+run('ip', 'link', 'set', 'wire', 'up');
+run('ip', 'link', 'set', 'underlay', 'up');
+run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'underlay');
+run('ip', 'address', 'add', '2001:db8::1/64', 'dev', 'underlay', 'nodad');
+run('ip', 'route', 'add', '198.51.100.0/24', 'via', '192.0.2.254');
+
+for (const hook of ['tcx', 'clsact'] as const) dataPathContract(ebpfSubject(hook));
