@@ -1,6 +1,6 @@
 /**
- * The commands' end of the control socket: ask, wait at most five seconds, parse. What parses (zod) is loaded while
- * the daemon gathers its answer, which hides most of its load time.
+ * The commands' end of the control socket: ask, wait at most five seconds, parse. What parses (zod, most of a command's
+ * load time) is loaded when there is an answer.
  */
 
 import { request } from 'node:http';
@@ -27,7 +27,8 @@ export async function ask<Name extends Question>(
   question: Name,
   limitMs: number = answerLimitMs,
 ): Promise<Answers[Name]> {
-  const [raw, messages] = await Promise.all([get(socketPath, question, limitMs), import('./messages.ts')]);
+  const raw = await get(socketPath, question, limitMs);
+  const messages = await import('./messages.ts');
   const value = jsonOrNull(raw.text);
   if (raw.status !== 200) {
     const { data, success } = messages.refusal.safeParse(value);

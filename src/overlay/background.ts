@@ -7,6 +7,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
+import type { Store } from '../ports/store.ts';
+import { timeLimit } from './limit.ts';
 import { verbLimitMs } from './requests.ts';
 
 /** Implementation: the first try within a verb leaves the verb time to answer. */
@@ -30,7 +32,7 @@ interface Waiting {
   readonly problem: string;
 }
 
-export function createBackground(log: Log): Background {
+export function createBackground(store: Pick<Store, 'kind'>, log: Log): Background {
   const closing = new AbortController();
   const waiting = new Map<string, Waiting>();
   let draining: Promise<void> | null = null;
@@ -38,7 +40,7 @@ export function createBackground(log: Log): Background {
   /** What stopped the task, null when it is done. */
   const problemOf = async (task: BackgroundTask, limitMs: number): Promise<string | null> => {
     try {
-      await task(AbortSignal.any([closing.signal, AbortSignal.timeout(limitMs)]));
+      await task(timeLimit(store, limitMs, closing.signal));
       return null;
     } catch (error) {
       return messageOf(error);

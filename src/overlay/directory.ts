@@ -15,6 +15,7 @@ import { isOverlayError } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { MembershipVersion, StampRecord } from '../ports/records.ts';
 import type { StoreEntry } from '../ports/store.ts';
+import { timeLimit } from './limit.ts';
 import { type EntriesHandler, type PrefixWatch, startPrefixWatch } from './prefix-watch.ts';
 import { decoded, type Records } from './records.ts';
 import { createRemoteMembers, type RemoteMembers } from './remote-members.ts';
@@ -103,7 +104,7 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
     signal?: AbortSignal,
   ) => {
     const keys = new Map(ids.map((node) => [membershipKey(network, node), node]));
-    const entries = await store.get([...keys.keys()], signal ?? AbortSignal.timeout(readLimitMs));
+    const entries = await store.get([...keys.keys()], signal ?? timeLimit(store, readLimitMs));
     for (const [key, node] of keys) {
       const entry = entries.get(key);
       if (entry === undefined) continue;

@@ -15,8 +15,10 @@ import { type MacAddress, macFromAddress } from '../core/mac.ts';
 import { overlayError } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
 import type { LocalEndpoint, LocalNetwork } from '../ports/journal.ts';
+import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
 import type { Claims } from './claims.ts';
+import { timeLimit } from './limit.ts';
 import type { Local } from './local.ts';
 import type { Publisher } from './publisher.ts';
 import type { Reconciler } from './reconciler.ts';
@@ -38,6 +40,7 @@ export interface EndpointParts {
   readonly publisher: Publisher;
   readonly reconciler: Reconciler;
   readonly dataPath: DataPath;
+  readonly store: Pick<Store, 'kind'>;
   readonly background: Background;
   readonly bootId: string;
 }
@@ -66,7 +69,7 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
       requireUsable(address, subnet);
     }
     const mac = request.mac ?? macFromAddress(first);
-    const limit = AbortSignal.timeout(verbLimitMs * 0.8);
+    const limit = timeLimit(parts.store, verbLimitMs * 0.8);
     const version = await claims.claimEndpoint({ network, endpoint: id, addresses, mac }, limit);
     const endpoint = {
       id,

@@ -20,6 +20,7 @@ import type { DataPath, DataPathEvent } from '../ports/data-path.ts';
 import type { Log } from '../ports/log.ts';
 import { nameSpaceOf } from './claims.ts';
 import type { Directory } from './directory.ts';
+import { timeLimit } from './limit.ts';
 import type { Records } from './records.ts';
 
 export interface MissSettings {
@@ -60,7 +61,7 @@ export async function serveMisses(
     (await records.read(codecs.macClaim, macKey(network.key, mac), limit))?.value.node ?? null;
 
   const resolveMiss = async (network: Network, address: Address | null, mac: MacAddress | null): Promise<void> => {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(readLimitMs)]);
+    const limit = timeLimit(records.store, readLimitMs, signal);
     const node =
       address !== null
         ? await ownerOfAddress(network, address, limit)
@@ -81,7 +82,7 @@ export async function serveMisses(
     const member = directory.memberships().find((each) => each.network === network.key && each.vtep.address === vtep);
     if (member === undefined) return false;
     if (hasMac(network, member.node, mac)) return true;
-    await directory.refresh(network.key, member.node, AbortSignal.any([signal, AbortSignal.timeout(readLimitMs)]));
+    await directory.refresh(network.key, member.node, timeLimit(records.store, readLimitMs, signal));
     return hasMac(network, member.node, mac);
   };
   const confirm = async (network: Network, vtep: Address, mac: MacAddress): Promise<void> => {

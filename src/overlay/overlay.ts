@@ -22,6 +22,7 @@ import { createBackground } from './background.ts';
 import { createClaims, nameSpaceOf } from './claims.ts';
 import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
+import { timeLimit } from './limit.ts';
 import { loadLocal } from './local.ts';
 import { serveMisses } from './misses.ts';
 import { createNetworks, identityOf } from './networks.ts';
@@ -70,7 +71,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const { node: self } = settings;
   const records = createRecords(store, codecs);
   const local = await loadLocal(journal, settings.process.boot);
-  const background = createBackground(log);
+  const background = createBackground(store, log);
   const republish = () => {
     for (const { key } of local.overlays())
       void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
@@ -96,7 +97,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const isKnown = (id: EndpointId) => creating.has(id) || local.endpoint(id) !== null;
   const claims = createClaims(records, { self: self.id, isKnown });
   const endpoints = createEndpoints(
-    { local, claims, publisher, reconciler, dataPath, background, bootId: settings.process.boot },
+    { local, claims, publisher, reconciler, dataPath, store, background, bootId: settings.process.boot },
     creating,
   );
   const networks = createNetworks(records, {
@@ -111,7 +112,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       local.networks().some((network) => nameSpaceOf(network) === name && network.subnets.includes(subnet)),
   });
   // Half of the limit each for claiming and for publishing.
-  const limit = () => AbortSignal.timeout(verbLimitMs / 2);
+  const limit = () => timeLimit(store, verbLimitMs / 2);
 
   /** The inverse of what `enter` has done so far. */
   const exit = async (key: NetworkKey): Promise<void> => {
@@ -174,7 +175,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   };
 
   const start = async (): Promise<void> => {
-    const signal = AbortSignal.timeout(startLimitMs);
+    const signal = timeLimit(store, startLimitMs);
     await directory.ready(signal);
     for (const network of local.overlays()) {
       await networks.restore(network, signal);

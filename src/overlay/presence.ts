@@ -11,6 +11,7 @@ import { messageOf } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { NodeRecord } from '../ports/records.ts';
 import type { Lease } from '../ports/store.ts';
+import { timeLimit } from './limit.ts';
 import type { Records } from './records.ts';
 import { verbLimitMs } from './requests.ts';
 
@@ -44,7 +45,7 @@ export async function createPresence(
   const { codecs, store } = records;
   const key = nodeKey(self.id);
   const closing = new AbortController();
-  const limit = () => AbortSignal.any([closing.signal, AbortSignal.timeout(verbLimitMs)]);
+  const limit = () => timeLimit(store, verbLimitMs, closing.signal);
 
   await store.commit(
     [{ kind: 'put', key: anchorKey(nodesPrefix), value: new TextEncoder().encode('{}'), expect: 0 }],

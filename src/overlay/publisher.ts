@@ -9,6 +9,7 @@ import { membershipKey, stampKey } from '../core/keys.ts';
 import type { Endpoint, Vtep } from '../core/model.ts';
 import { overlayError } from '../errors.ts';
 import type { Lease, StoreOperation } from '../ports/store.ts';
+import { timeLimit } from './limit.ts';
 import type { Records } from './records.ts';
 import { verbLimitMs } from './requests.ts';
 
@@ -38,7 +39,7 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
 
   const commit = async (network: NetworkKey, operations: readonly StoreOperation[]): Promise<void> => {
     const fenced: StoreOperation[] = [{ kind: 'fence', lease: settings.lease() }, ...operations];
-    const result = await store.commit(fenced, AbortSignal.timeout(writeLimitMs));
+    const result = await store.commit(fenced, timeLimit(store, writeLimitMs));
     if (!result.committed) throw overlayError('STORE_CONFLICT', { key: membershipKey(network, self), attempts: 1 });
   };
   const write = (network: NetworkKey): Promise<void> => {

@@ -4,8 +4,8 @@
  */
 
 import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { type Address, parseAddress } from '../../src/core/address.ts';
 import { diff } from '../../src/core/change.ts';
@@ -14,10 +14,18 @@ import { type MacAddress, parseMac } from '../../src/core/mac.ts';
 import type { Model, Vtep } from '../../src/core/model.ts';
 import type { Vni } from '../../src/core/vni.ts';
 import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
-import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import { fdbKey, fdbRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
+import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import { isOverlayError } from '../../src/errors.ts';
-import { closeFd, detachClsact, type MapFd, mapDelete, mapEntries, mapUpdate, openPinnedMap } from '../../src/native/binding.ts';
+import {
+  closeFd,
+  detachClsact,
+  type MapFd,
+  mapDelete,
+  mapEntries,
+  mapUpdate,
+  openPinnedMap,
+} from '../../src/native/binding.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
 import type { DataPath, DataPathEvent } from '../../src/ports/data-path.ts';
 import { chanceFrom, endpointId, nodeId, randomModel, testEndpoint, testNetwork } from '../kit/models.ts';
@@ -63,27 +71,32 @@ const { vni } = testNetwork(1);
 const stranger = parseMac('02:42:0a:4d:01:63');
 
 function dataPathContract(subject: Subject): void {
-  const test = suite<{ dataPath: DataPath }>(`${subject.name}: data path contract`);
+  const test = suite<object>(`${subject.name}: data path contract`);
 
-  test.before.each(async (context) => {
-    context.dataPath = await subject.open();
-  });
-  test.after.each(async ({ dataPath }) => {
-    await dataPath.close();
-    await subject.remove();
-  });
+  /** Each case has a data path of its own, which may be closed and opened again in it, and leaves nothing. */
+  function check(name: string, body: (session: { dataPath: DataPath }) => Promise<void>): void {
+    test(name, async () => {
+      const session = { dataPath: await subject.open() };
+      try {
+        await body(session);
+      } finally {
+        await session.dataPath.close();
+        await subject.remove();
+      }
+    });
+  }
 
   test('a new data path is empty', async ({ dataPath }) => {
     equal(await dataPath.read(), nothing);
   });
 
-  test('what was applied is read back', async ({ dataPath }) => {
+  check('what was applied is read back', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
 
     equal(await dataPath.read(), desired);
   });
 
-  test('applying the same again changes nothing', async ({ dataPath }) => {
+  check('applying the same again changes nothing', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
     const traces = subject.traces();
     await dataPath.apply(diff(desired, nothing));
@@ -92,7 +105,7 @@ function dataPathContract(subject: Subject): void {
     assert.equal(subject.traces(), traces);
   });
 
-  test('removing everything, twice, leaves nothing', async ({ dataPath }) => {
+  check('removing everything, twice, leaves nothing', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
     subject.learn(vni, stranger, parseAddress('192.0.2.2'));
     await dataPath.apply(diff(nothing, desired));
@@ -102,7 +115,7 @@ function dataPathContract(subject: Subject): void {
     assert.equal(subject.traces(), []);
   });
 
-  test(`any state can follow any other (WEFT_TEST_SEED=${seed})`, async ({ dataPath }) => {
+  check(`any state can follow any other (WEFT_TEST_SEED=${seed})`, async ({ dataPath }) => {
     const chance = chanceFrom(seed);
     for (let round = 0; round < 15; round += 1) {
       const next = forwarding(randomModel(chance, vteps));
@@ -111,7 +124,7 @@ function dataPathContract(subject: Subject): void {
     }
   });
 
-  test('a new process finds what the last one left, and goes on from there', async (context) => {
+  check('a new process finds what the last one left, and goes on from there', async (context) => {
     const before = context.dataPath;
     await before.apply(diff(desired, nothing));
     await before.close();
@@ -124,7 +137,7 @@ function dataPathContract(subject: Subject): void {
     equal(await after.read(), moved);
   });
 
-  test('an endpoint gets a pair of interfaces with its MAC and MTU', async ({ dataPath }) => {
+  check('an endpoint gets a pair of interfaces with its MAC and MTU', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
     const { hostInterface, containerInterface } = dataPath.interfacesOf(endpointId('1 2'));
     const end = JSON.parse(run('ip', '-j', '-d', 'link', 'show', containerInterface))[0];
@@ -135,7 +148,7 @@ function dataPathContract(subject: Subject): void {
     assert.match(run('ip', 'link', 'show', hostInterface), /[<,]UP[,>]/);
   });
 
-  test('a port whose container end has left for a sandbox is whole', async (context) => {
+  check('a port whose container end has left for a sandbox is whole', async (context) => {
     await context.dataPath.apply(diff(desired, nothing));
     const { containerInterface } = context.dataPath.interfacesOf(endpointId('1 2'));
     run('ip', 'netns', 'add', 'sandbox');
@@ -153,7 +166,7 @@ function dataPathContract(subject: Subject): void {
   });
 
   for (const [damage, inflict] of Object.entries(subject.damages)) {
-    test(`after ${damage} the difference shows, and applying it heals`, async ({ dataPath }) => {
+    check(`after ${damage} the difference shows, and applying it heals`, async ({ dataPath }) => {
       await dataPath.apply(diff(desired, nothing));
       inflict(dataPath, model);
 
@@ -164,7 +177,7 @@ function dataPathContract(subject: Subject): void {
       equal(await dataPath.read(), desired);
     });
 
-    test(`after ${damage} what is not wanted any more can still be removed`, async ({ dataPath }) => {
+    check(`after ${damage} what is not wanted any more can still be removed`, async ({ dataPath }) => {
       await dataPath.apply(diff(desired, nothing));
       inflict(dataPath, model);
 
@@ -174,7 +187,7 @@ function dataPathContract(subject: Subject): void {
     });
   }
 
-  test('a provisional entry is not read, and is withdrawn unless it has become real', async ({ dataPath }) => {
+  check('a provisional entry is not read, and is withdrawn unless it has become real', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
     const traces = subject.traces();
     subject.learn(vni, stranger, parseAddress('192.0.2.2'));
@@ -189,17 +202,20 @@ function dataPathContract(subject: Subject): void {
     assert.ok((await dataPath.read()).has(`mac ${vni} ${stranger}`));
   });
 
-  test('a change that cannot be made is an error, and those before it stand', async ({ dataPath }) => {
+  check('a change that cannot be made is an error, and those before it stand', async ({ dataPath }) => {
     const at = { kind: 'local' as const, endpoint: endpointId('nobody') };
     const network = { table: 'network' as const, vni, mtuBytes: 1450, multicast: false };
-    const changes = [network, { table: 'mac' as const, vni, mac: stranger, at }].map((entry) => ({ kind: 'put' as const, entry }));
+    const changes = [network, { table: 'mac' as const, vni, mac: stranger, at }].map((entry) => ({
+      kind: 'put' as const,
+      entry,
+    }));
 
     const error = await dataPath.apply(changes).catch((thrown: unknown) => thrown);
     assert.ok(isOverlayError(error));
     assert.ok((await dataPath.read()).has(`network ${vni}`));
   });
 
-  test('a VTEP that no route leads to is kept, and told', async ({ dataPath }) => {
+  check('a VTEP that no route leads to is kept, and told', async ({ dataPath }) => {
     const ended = new AbortController();
     const events = dataPath.events(ended.signal);
     const entry = { table: 'vtep' as const, address: parseAddress('203.0.113.1'), port: 14789 };
@@ -210,7 +226,7 @@ function dataPathContract(subject: Subject): void {
     ended.abort();
   });
 
-  test('an interface that vanishes is told', async ({ dataPath }) => {
+  check('an interface that vanishes is told', async ({ dataPath }) => {
     await dataPath.apply(diff(desired, nothing));
     const ended = new AbortController();
     const events = dataPath.events(ended.signal);
@@ -222,14 +238,14 @@ function dataPathContract(subject: Subject): void {
     ended.abort();
   });
 
-  test('counters have names, and nothing was counted before traffic', async ({ dataPath }) => {
+  check('counters have names, and nothing was counted before traffic', async ({ dataPath }) => {
     const counters = await dataPath.counters();
 
     assert.ok(Object.keys(counters).some((name) => name.startsWith('drop_')));
     assert.ok(Object.values(counters).every(({ packets, bytes }) => packets === 0 && bytes === 0));
   });
 
-  test('a closed data path refuses, and closing again does nothing', async ({ dataPath }) => {
+  check('a closed data path refuses, and closing again does nothing', async ({ dataPath }) => {
     await dataPath.close();
     await dataPath.close();
 
@@ -240,7 +256,10 @@ function dataPathContract(subject: Subject): void {
 }
 
 function equal(actual: ForwardingState, expected: ForwardingState, message?: string): void {
-  const text = (state: ForwardingState) => diff(state, nothing).map(({ entry }) => JSON.stringify(entry, sortKeys)).sort();
+  const text = (state: ForwardingState) =>
+    diff(state, nothing)
+      .map(({ entry }) => JSON.stringify(entry, sortKeys))
+      .sort();
   assert.equal(text(actual), text(expected), message);
 }
 
@@ -278,27 +297,43 @@ function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
   }
 
   const rows = (name: string) =>
-    withMap(name, (map) => mapEntries(map).map(([key, value]) => `${name} ${hex(key)} ${name === 'flood' ? '' : hex(value)}`));
+    withMap(name, (map) =>
+      mapEntries(map).map(([key, value]) => `${name} ${hex(key)} ${name === 'flood' ? '' : hex(value)}`),
+    );
+
+  function empty(name: string): void {
+    withMap(name, (map) => {
+      for (const [key] of mapEntries(map)) mapDelete(map, key);
+    });
+  }
 
   const damages: Record<string, (dataPath: DataPath) => void> = {
     'deleting an interface': (dataPath) => run('ip', 'link', 'delete', host(dataPath)),
     'setting an interface down': (dataPath) => run('ip', 'link', 'set', host(dataPath), 'down'),
-    'deleting the row of a port': (dataPath) => withMap('ports', (map) => mapDelete(map, index.encode(ifindexOf(host(dataPath))))),
+    'deleting the row of a port': (dataPath) =>
+      withMap('ports', (map) => mapDelete(map, index.encode(ifindexOf(host(dataPath))))),
     'forgetting the id of an endpoint': () => rmdirSync(pinned('endpoints', endpointId('1 2'))),
-    'deleting a row of the forwarding table': () => withMap('fdb', (map) => mapDelete(map, fdbKey.encode({ vni, mac: testEndpoint(1, 12).mac }))),
+    'deleting a row of the forwarding table': () =>
+      withMap('fdb', (map) => mapDelete(map, fdbKey.encode({ vni, mac: testEndpoint(1, 12).mac }))),
     'sending a MAC to an unknown interface': () =>
       withMap('fdb', (map) => {
         const target = { kind: 'local' as const, ifindex: 9_999 };
-        mapUpdate(map, fdbKey.encode({ vni, mac: testEndpoint(1, 2).mac }), fdbRecord.encode({ target, isProvisional: false }));
+        mapUpdate(
+          map,
+          fdbKey.encode({ vni, mac: testEndpoint(1, 2).mac }),
+          fdbRecord.encode({ target, isProvisional: false }),
+        );
       }),
-    'emptying the table of neighbours': () => withMap('neighbours', (map) => mapEntries(map).forEach(([key]) => mapDelete(map, key))),
-    'emptying the table of peers': () => withMap('peers', (map) => mapEntries(map).forEach(([key]) => mapDelete(map, key))),
+    'emptying the table of neighbours': () => empty('neighbours'),
+    'emptying the table of peers': () => empty('peers'),
     'deleting a network': () => withMap('networks', (map) => mapDelete(map, networkKey.encode(vni))),
     'deleting a flood list': () => withMap('flood', (map) => mapDelete(map, networkKey.encode(vni))),
     'wiping a VTEP': () => withMap('vteps', (map) => mapUpdate(map, index.encode(1), vtepRecord.encode(null))),
   };
   if (hook === 'tcx') damages['deleting a pinned link'] = (dataPath) => unlinkSync(pinned('links', host(dataPath)));
-  else damages['deleting a filter'] = (dataPath) => detachClsact({ ifindex: ifindexOf(host(dataPath)), handle: 0x7765_6674, priority: 1457 });
+  else
+    damages['deleting a filter'] = (dataPath) =>
+      detachClsact({ ifindex: ifindexOf(host(dataPath)), handle: 0x7765_6674, priority: 1457 });
 
   return {
     name: `eBPF with ${hook}`,
@@ -313,13 +348,17 @@ function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
       if (netlink === undefined) return;
       await removeEbpfDataPath(bpfDir, netlink);
       for (const opened of netlinks.splice(0)) await opened.close();
-      const links = run('ip', '-o', 'link').split('\n').filter((line) => /: (wh|wc|weft)/.test(line));
+      const links = run('ip', '-o', 'link')
+        .split('\n')
+        .filter((line) => /: (wh|wc|weft)/.test(line));
       assert.equal(links, []);
       assert.not(existsSync(bpfDir));
     },
     learn: (network, mac, vtep) => {
       const id = withMap('vteps', (map) =>
-        mapEntries(map).flatMap(([key, value]) => (vtepRecord.decode(value)?.address === vtep ? index.decode(key) : [])),
+        mapEntries(map).flatMap(([key, value]) =>
+          vtepRecord.decode(value)?.address === vtep ? index.decode(key) : [],
+        ),
       )[0];
       if (id === undefined) throw new Error(`no VTEP ${vtep}`);
       const learned = { target: { kind: 'remote' as const, vtepId: id }, isProvisional: true };
@@ -330,7 +369,9 @@ function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
       const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'].flatMap(rows);
       const devices = run('ip', '-o', 'link').match(/(wh[0-9a-f]{12}|weft[0-9]+)(?=[@:])/g) ?? [];
       const pins = [...readdirSync(pinned('links')), ...readdirSync(pinned('endpoints'))];
-      return [...used, ...tables, ...devices, ...pins].filter((trace) => trace !== 'weft14789' && trace !== 'underlay').sort();
+      return [...used, ...tables, ...devices, ...pins]
+        .filter((trace) => trace !== 'weft14789' && trace !== 'underlay')
+        .sort();
     },
   };
 }

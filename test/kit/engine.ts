@@ -12,10 +12,10 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { type CommandOptions, type Outcome, type Running, attempt, eventually, run, start } from './command.ts';
+import { attempt, type CommandOptions, eventually, type Outcome, type Running, start } from './command.ts';
 import type { Surroundings } from './lab.ts';
 import { findLeftovers, findMountNamespace, removeLeftovers } from './leftovers.ts';
-import { type LabNode, type Station, createStation } from './node.ts';
+import { createStation, type LabNode, type Station } from './node.ts';
 import { labFile } from './paths.ts';
 
 export type EngineVersion = '20.10' | '28';
@@ -80,12 +80,10 @@ interface Workshop {
 
 export async function startEngine(node: LabNode, lab: Surroundings, options: EngineOptions = {}): Promise<Engine> {
   const workshop = layOut(node, lab, options.version ?? '20.10');
-  const keeper = await node.spawn(
-    [
-      ...['unshare', '--mount', '--uts', 'sh', `${import.meta.dirname}/engine-namespace.sh`],
-      ...[workshop.directory, workshop.bpfDir, node.name],
-    ],
-  );
+  const keeper = await node.spawn([
+    ...['unshare', '--mount', '--uts', 'sh', `${import.meta.dirname}/engine-namespace.sh`],
+    ...[workshop.directory, workshop.bpfDir, node.name],
+  ]);
   lab.onClose(() => clear(keeper, workshop));
   await keeper.waitFor('storage driver: ');
   const storageDriver = keeper.stdout().includes('overlay2') ? 'overlay2' : 'vfs';

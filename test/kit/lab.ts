@@ -16,8 +16,8 @@ import { join } from 'node:path';
 import { type ConsulCluster, type ConsulOptions, startConsul } from './consul.ts';
 import { findLeftovers, findProcesses, isMakerGone, removeLeftovers } from './leftovers.ts';
 import { createNetns } from './netns.ts';
-import { type LabNode, createNode } from './node.ts';
-import { type Router, createRouter } from './router.ts';
+import { createNode, type LabNode } from './node.ts';
+import { createRouter, type Router } from './router.ts';
 
 export interface NodeOptions {
   /** Which LAN, 1 to 199; default: one of its own. */
@@ -32,6 +32,8 @@ export interface Lab {
   readonly directory: string;
   readonly router: Router;
   readonly nodes: readonly LabNode[];
+  /** URL of an embedded store that all daemons of this lab can share. */
+  readonly embeddedStore: string;
   node(options?: NodeOptions): Promise<LabNode>;
   consul(options?: ConsulOptions): Promise<ConsulCluster>;
   /** Ends and removes everything. Idempotent. @throws when something could not be removed */
@@ -66,7 +68,13 @@ export async function createLab(): Promise<Lab> {
     removeAll(name);
     throw error;
   });
-  const surroundings = { name, directory, router, env: { WEFT_LAB: name }, onClose: (stop: () => Promise<void>) => void stops.push(stop) };
+  const surroundings = {
+    name,
+    directory,
+    router,
+    env: { WEFT_LAB: name },
+    onClose: (stop: () => Promise<void>) => void stops.push(stop),
+  };
   const lab = assemble(surroundings, stops);
   open.add(lab);
   return lab;
@@ -82,6 +90,7 @@ function assemble(surroundings: Surroundings, stops: (() => Promise<void>)[]): L
     directory,
     router,
     nodes,
+    embeddedStore: `lmdb://${join(directory, 'store')}`,
     async node(options = {}) {
       const id = `n${nodes.length + 1}`;
       const netns = `${name}-${id}`;

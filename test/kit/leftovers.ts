@@ -28,10 +28,18 @@ export function findLeftovers(isLeftover: (name: string) => boolean): readonly L
   return [
     ...cgroups(wanted),
     ...mountPoints().flatMap((path) => (path.split('/').some(wanted) ? [{ kind: 'mount', name: path } as const] : [])),
-    ...entries('/run/netns').filter(wanted).map((name) => ({ kind: 'namespace', name }) as const),
-    ...entries('/sys/class/net').filter(wantedOrProduct).map((name) => ({ kind: 'link', name }) as const),
-    ...entries(bpfRoot).filter(wantedOrProduct).map((name) => ({ kind: 'pin', name: join(bpfRoot, name) }) as const),
-    ...entries(tmpdir()).filter(wanted).map((name) => ({ kind: 'directory', name: join(tmpdir(), name) }) as const),
+    ...entries('/run/netns')
+      .filter(wanted)
+      .map((name) => ({ kind: 'namespace', name }) as const),
+    ...entries('/sys/class/net')
+      .filter(wantedOrProduct)
+      .map((name) => ({ kind: 'link', name }) as const),
+    ...entries(bpfRoot)
+      .filter(wantedOrProduct)
+      .map((name) => ({ kind: 'pin', name: join(bpfRoot, name) }) as const),
+    ...entries(tmpdir())
+      .filter(wanted)
+      .map((name) => ({ kind: 'directory', name: join(tmpdir(), name) }) as const),
   ];
 }
 
@@ -44,11 +52,13 @@ export function findProcesses(variable: string, value: string): readonly Leftove
     .map((pid) => ({ kind: 'process', name: pid }) as const);
 }
 
-/** Processes in the mount namespace of a process, itself included. */
+/** Processes in the mount namespace of a process, itself included; none when that is the one of this process too. */
 export function findMountNamespace(pid: number): readonly Leftover[] {
   const wanted = linkIfThere(`/proc/${pid}/ns/mnt`);
+  if (wanted === '' || wanted === linkIfThere('/proc/self/ns/mnt') || wanted === linkIfThere('/proc/1/ns/mnt'))
+    return [];
   return entries('/proc')
-    .filter((entry) => /^\d+$/.test(entry) && wanted !== '' && linkIfThere(`/proc/${entry}/ns/mnt`) === wanted)
+    .filter((entry) => /^\d+$/.test(entry) && linkIfThere(`/proc/${entry}/ns/mnt`) === wanted)
     .map((name) => ({ kind: 'process', name }) as const);
 }
 
@@ -64,13 +74,13 @@ export function isMakerGone(name: string): boolean {
   return pid === undefined || readIfThere(`/proc/${pid}/cmdline`) === '';
 }
 
-/** Removes them, processes first, and waits until those are gone. @returns what could not be removed, and why */
+/** Removes them, in the order of the table below, and waits until those are gone. @returns what could not be removed, and why */
 export function removeLeftovers(found: readonly Leftover[]): readonly string[] {
-  const order = ['process', 'cgroup', 'mount', 'namespace', 'link', 'pin', 'directory'];
+  const order = Object.keys(removal);
   const byOrder = found.toSorted((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
   return byOrder.flatMap((leftover) => {
     try {
-      remove(leftover);
+      removal[leftover.kind](leftover.name);
       return [];
     } catch (error) {
       return [`${leftover.kind} ${leftover.name}: ${error instanceof Error ? error.message : String(error)}`];
@@ -78,59 +88,63 @@ export function removeLeftovers(found: readonly Leftover[]): readonly string[] {
   });
 }
 
-function remove({ kind, name }: Leftover): void {
-  switch (kind) {
-    case 'process':
-      return endProcess(Number(name));
-    case 'cgroup':
-      return removeCgroup(name);
-    case 'mount':
-      return void execFileSync('umount', [name], { stdio: 'pipe' });
-    case 'namespace':
-      return void execFileSync('ip', ['netns', 'delete', name], { stdio: 'pipe' });
-    case 'link':
-      return void execFileSync('ip', ['link', 'delete', name], { stdio: 'pipe' });
-    case 'pin':
-    case 'directory':
-      return rmSync(name, { recursive: true, force: true });
-  }
+/** In this order: what runs holds what is mounted, which holds the rest. */
+const removal: Readonly<Record<Leftover['kind'], (name: string) => void>> = {
+  process: (name) => endProcess(Number(name)),
+  cgroup: removeCgroup,
+  mount: (path) => command('umount', path),
+  namespace: (name) => command('ip', 'netns', 'delete', name),
+  link: (name) => command('ip', 'link', 'delete', name),
+  pin: removeTree,
+  directory: removeTree,
+};
+
+function command(program: string, ...parameters: readonly string[]): void {
+  execFileSync(program, parameters, { stdio: 'pipe' });
+}
+
+function removeTree(path: string): void {
+  rmSync(path, { recursive: true, force: true });
 }
 
 /** Kills a process and waits until the kernel has taken down what it held. */
-export function endProcess(pid: number): void {
+function endProcess(pid: number): void {
   signalIfThere(pid, 'SIGKILL');
   for (let round = 0; round < 200 && isAlive(pid); round++) sleepSync(10);
 }
 
 /** Kills what runs in a cgroup and below, and removes it. */
-export function removeCgroup(path: string): void {
-  if (!existsSync(path)) return;
+function removeCgroup(path: string): void {
   for (const child of directories(path)) removeCgroup(join(path, child));
   const pids = readIfThere(join(path, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
   for (const pid of pids) signalIfThere(pid, 'SIGKILL');
   for (const pid of pids) endProcess(pid);
-  for (let round = 0; round < 100; round++) {
+  // The kernel lets go of it a moment after its last process ended.
+  for (let round = 0; round < 100 && existsSync(path); round++) {
     try {
-      return rmdirSync(path);
-    } catch (error) {
-      if (!existsSync(path)) return;
-      if (round === 99) throw error;
+      rmdirSync(path);
+    } catch {
       sleepSync(10);
     }
   }
+  if (existsSync(path)) throw new Error('still in use after a second');
 }
 
 /** Cgroups of ours, in each hierarchy (version 1) or the one (version 2). */
-export function cgroups(wanted: (name: string) => boolean): readonly Leftover[] {
+function cgroups(wanted: (name: string) => boolean): readonly Leftover[] {
   const hierarchies = [cgroupRoot, ...directories(cgroupRoot).map((name) => join(cgroupRoot, name))];
   return hierarchies.flatMap((hierarchy) =>
-    directories(hierarchy).filter(wanted).map((name) => ({ kind: 'cgroup', name: join(hierarchy, name) }) as const),
+    directories(hierarchy)
+      .filter(wanted)
+      .map((name) => ({ kind: 'cgroup', name: join(hierarchy, name) }) as const),
   );
 }
 
 /** Mount points of this mount namespace, the innermost first. */
 function mountPoints(): readonly string[] {
-  const points = readIfThere('/proc/self/mountinfo').split('\n').map((line) => line.split(' ')[4] ?? '');
+  const points = readIfThere('/proc/self/mountinfo')
+    .split('\n')
+    .map((line) => line.split(' ')[4] ?? '');
   return points.filter((path) => path !== '' && !path.startsWith('/run/netns/')).toReversed();
 }
 

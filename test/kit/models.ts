@@ -1,7 +1,7 @@
 /** Models of small clusters by chance, from a seed that a failing test prints: what a data path may be asked to hold. */
 
 import { parseAddress, parseSubnet } from '../../src/core/address.ts';
-import { type EndpointId, hash64, namedIdentity, networkKey, type NodeId } from '../../src/core/identity.ts';
+import { type EndpointId, hash64, type NodeId, namedIdentity, networkKey } from '../../src/core/identity.ts';
 import { macFromAddress } from '../../src/core/mac.ts';
 import type { Endpoint, Model, Network, Vtep } from '../../src/core/model.ts';
 import { parseVni } from '../../src/core/vni.ts';

@@ -1,6 +1,6 @@
 /** A node of the lab: a network namespace on a LAN, in which commands, a Docker engine and weft daemons run. */
 
-import { type CommandOptions, type Outcome, type Running, attempt, run, start } from './command.ts';
+import { attempt, type CommandOptions, type Outcome, type Running, run, start } from './command.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from './daemon.ts';
 import { type Engine, type EngineOptions, startEngine } from './engine.ts';
 import type { Surroundings } from './lab.ts';

@@ -8,8 +8,8 @@
  * is answered with an ICMP error (or, when the router is mute, dropped in silence), as a real narrow path does it.
  */
 
-import { createNetns, insideNetns, ipBatch, sysctl } from './netns.ts';
 import { run } from './command.ts';
+import { createNetns, insideNetns, ipBatch, sysctl } from './netns.ts';
 
 /** A node's place: its LAN, its number there, and the router's end of its cable. */
 export interface Place {
@@ -113,7 +113,10 @@ async function writeLimits(netns: string, limits: ReadonlyMap<Place, number>, la
 async function clearLimits(netns: string, limits: ReadonlyMap<Place, number>): Promise<void> {
   for (const place of limits.keys()) {
     const table = String(tableOf(place));
-    for (const [family, address] of [['-4', place.address], ['-6', place.address6]] as const) {
+    for (const [family, address] of [
+      ['-4', place.address],
+      ['-6', place.address6],
+    ] as const) {
       await run([...insideNetns(netns), 'ip', family, 'rule', 'del', 'priority', table]);
       await run([...insideNetns(netns), 'ip', family, 'route', 'flush', 'table', table]);
       await run([...insideNetns(netns), 'ip', family, 'route', 'del', address, 'dev', `lan${place.lan}`]);

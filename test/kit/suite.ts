@@ -1,45 +1,73 @@
 /**
- * A uvu suite that cannot pass by accident. Plain uvu exits 0 when a `before` hook throws and when `run()` is
- * forgotten; here a failed `before` fails every test of the suite, and a suite that never ran fails the process.
+ * A uvu suite that cannot pass by accident. Plain uvu exits 0 when a `before` hook throws, when `run()` is forgotten,
+ * and when an `after.each` hook throws behind a failed test. Here whatever goes wrong is remembered, and the process
+ * fails for it at its exit, whatever uvu made of it.
  */
 
 import * as uvu from 'uvu';
 
 /** Suites declared but not yet run. */
 const pending = new Set<string>();
+let hasFailed = false;
 
 process.on('exit', () => {
-  if (pending.size === 0) return;
-  process.exitCode = 1;
-  process.stderr.write(`suites never run: ${[...pending].join(', ')}\n`);
+  if (pending.size > 0) process.stderr.write(`suites never run: ${[...pending].join(', ')}\n`);
+  if (pending.size > 0 || hasFailed) process.exitCode = 1;
 });
 
 /** Declares a suite; call `.run()` on it at the end of the file. Names are unique within a process. */
 export function suite<Context extends object>(name: string, context?: Context): uvu.Test<Context> {
-  const test = uvu.suite<Context>(name, context);
-  const { before, run } = test;
+  const inner = uvu.suite<Context>(name, context);
   const setUp: { failed: boolean; error: unknown } = { failed: false, error: undefined };
-
-  test.before = Object.assign(
-    (hook: uvu.Callback<Context>) =>
-      before(async (state) => {
-        try {
-          await hook(state);
-        } catch (error) {
-          setUp.failed = true;
-          setUp.error = error;
-        }
-      }),
-    { each: before.each },
-  );
-  before.each(() => {
+  const before = (hook: uvu.Callback<Context>) =>
+    inner.before(async (state) => {
+      try {
+        await hook(state);
+      } catch (error) {
+        setUp.failed = true;
+        setUp.error = error;
+      }
+    });
+  inner.before.each(() => {
     if (setUp.failed) throw setUp.error;
   });
 
+  const declare = (title: string, body: uvu.Callback<Context>) => inner(title, remembered(body));
   pending.add(name);
-  test.run = () => {
-    pending.delete(name);
-    run();
+  return Object.assign(declare, {
+    only: (title: string, body: uvu.Callback<Context>) => inner.only(title, remembered(body)),
+    skip: inner.skip,
+    before: Object.assign(before, { each: (hook: uvu.Callback<Context>) => inner.before.each(remembered(hook)) }),
+    after: Object.assign((hook: uvu.Callback<Context>) => inner.after(told(name, hook)), {
+      each: (hook: uvu.Callback<Context>) => inner.after.each(told(name, hook)),
+    }),
+    run: () => {
+      pending.delete(name);
+      inner.run();
+    },
+  });
+}
+
+function remembered<Context>(body: uvu.Callback<Context>): uvu.Callback<Context> {
+  return async (state) => {
+    try {
+      await body(state);
+    } catch (error) {
+      hasFailed = true;
+      throw error;
+    }
   };
-  return test;
+}
+
+/** uvu swallows what a clean-up throws when a test has failed before it, so it is printed here. */
+function told<Context>(name: string, hook: uvu.Callback<Context>): uvu.Callback<Context> {
+  return async (state) => {
+    try {
+      await hook(state);
+    } catch (error) {
+      hasFailed = true;
+      process.stderr.write(`${name}: clean-up failed: ${error instanceof Error ? error.stack : String(error)}\n`);
+      throw error;
+    }
+  };
 }

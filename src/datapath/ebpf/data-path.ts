@@ -22,14 +22,13 @@ import type { Log } from '../../ports/log.ts';
 import { createAttachments, type Device, type Hook } from './attachments.ts';
 import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
-import { createEvents, type Events } from './events.ts';
+import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
 import { interfacesOf } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { createQueue } from './queue.ts';
 import { readState } from './reading.ts';
-import { decodeEvent } from './records.ts';
 import { openTables, type Tables } from './tables.ts';
 import { createTunnels } from './tunnels.ts';
 import { startUpkeep, type Verdict } from './upkeep.ts';
@@ -116,7 +115,7 @@ function operate(parts: Parts, reason: string): DataPath {
   const upkeep = startUpkeep({
     judge: (change) => judge(parts, change),
     refresh: () => queue.run(async () => report(await foundation.lay())),
-    isSound: (device) => queue.run(() => isSound(parts, device)),
+    isSound: (device) => isSound(parts, device),
     drift: (what) => events.emit({ kind: 'drift', what }),
   });
   const onVteps = async (problems: readonly string[]) => {

@@ -11,7 +11,7 @@ import type { ForwardingEntry, ForwardingTable } from '../../core/forwarding.ts'
 import type { EndpointId } from '../../core/identity.ts';
 import type { Vni } from '../../core/vni.ts';
 import { overlayError } from '../../errors.ts';
-import type { FdbKey, FdbRecord, FloodRecord } from './records.ts';
+import type { FdbKey, FdbRecord, Target } from './records.ts';
 
 export type EntryOf<Name extends ForwardingTable> = Extract<ForwardingEntry, { table: Name }>;
 
@@ -26,11 +26,18 @@ export interface Names {
 /** @throws BPF_FAILED when what the entry names is not there: put it first */
 export function fdbRow(names: Names, { vni, mac, at }: EntryOf<'mac'>): readonly [FdbKey, FdbRecord] {
   const target = at.kind === 'local' ? localTarget(names, at.endpoint) : remoteTarget(names, at.vtep);
-  return [{ vni, mac }, { target, isProvisional: false }];
+  return [
+    { vni, mac },
+    { target, isProvisional: false },
+  ];
 }
 
 /** Null for a provisional row. */
-export function macEntry(names: Names, { vni, mac }: FdbKey, { target, isProvisional }: FdbRecord): EntryOf<'mac'> | null {
+export function macEntry(
+  names: Names,
+  { vni, mac }: FdbKey,
+  { target, isProvisional }: FdbRecord,
+): EntryOf<'mac'> | null {
   if (isProvisional) return null;
   const at =
     target.kind === 'local'
@@ -40,14 +47,14 @@ export function macEntry(names: Names, { vni, mac }: FdbKey, { target, isProvisi
 }
 
 /** Local copies first. @throws BPF_FAILED when what the entry names is not there */
-export function floodCopies(names: Names, { endpoints, vteps }: EntryOf<'flood'>): readonly FloodRecord[] {
+export function floodCopies(names: Names, { endpoints, vteps }: EntryOf<'flood'>): readonly Target[] {
   return [
     ...endpoints.map((endpoint) => localTarget(names, endpoint)),
     ...vteps.map((vtep) => remoteTarget(names, vtep)),
   ];
 }
 
-export function floodEntry(names: Names, vni: Vni, copies: readonly FloodRecord[]): EntryOf<'flood'> {
+export function floodEntry(names: Names, vni: Vni, copies: readonly Target[]): EntryOf<'flood'> {
   const endpoints = copies.flatMap((copy) => (copy.kind === 'local' ? names.endpointAt(copy.ifindex) : []));
   const vteps = copies.flatMap((copy) => (copy.kind === 'remote' ? addressOf(names, copy.vtepId) : []));
   return { table: 'flood', vni, endpoints: endpoints.sort(), vteps: vteps.sort() };
@@ -60,13 +67,13 @@ export function vtepId(names: Names, vtep: Address): number {
   return id;
 }
 
-function localTarget(names: Names, endpoint: EndpointId): FloodRecord & { readonly kind: 'local' } {
+function localTarget(names: Names, endpoint: EndpointId): Target & { readonly kind: 'local' } {
   const ifindex = names.indexOf(endpoint);
   if (ifindex === null) throw missing(`the port of endpoint ${endpoint}`);
   return { kind: 'local', ifindex };
 }
 
-function remoteTarget(names: Names, vtep: Address): FloodRecord & { readonly kind: 'remote' } {
+function remoteTarget(names: Names, vtep: Address): Target & { readonly kind: 'remote' } {
   return { kind: 'remote', vtepId: vtepId(names, vtep) };
 }
 

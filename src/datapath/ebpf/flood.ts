@@ -21,17 +21,18 @@ import {
   mapUpdateBatch,
   mapUpdateInner,
 } from '../../native/binding.ts';
-import { type FloodRecord, floodRecord, floodSize, index, networkKey } from './records.ts';
+import { floodEntry } from './layout.gen.ts';
+import { floodRecord, index, networkKey, type Target } from './records.ts';
 
 /** Null is a free slot. */
-type Slots = ReadonlyArray<FloodRecord | null>;
-type SlotChange = readonly [index: number, copy: FloodRecord | null];
+type Slots = ReadonlyArray<Target | null>;
+type SlotChange = readonly [index: number, copy: Target | null];
 
 export interface FloodLists {
   /** Idempotent. @throws BPF_FAILED */
-  put(vni: Vni, copies: readonly FloodRecord[]): void;
+  put(vni: Vni, copies: readonly Target[]): void;
   remove(vni: Vni): void;
-  lists(): ReadonlyArray<readonly [Vni, readonly FloodRecord[]]>;
+  lists(): ReadonlyArray<readonly [Vni, readonly Target[]]>;
 }
 
 /** Implementation: a free slot costs a few nanoseconds per group frame. */
@@ -59,7 +60,7 @@ export function createFloodLists(map: MapFd): FloodLists {
 }
 
 /** What to write where, so that the slots hold exactly the copies; null when they do not fit. */
-export function planSlots(slots: Slots, copies: readonly FloodRecord[]): readonly SlotChange[] | null {
+export function planSlots(slots: Slots, copies: readonly Target[]): readonly SlotChange[] | null {
   const next = [...slots];
   const wanted = new Map(copies.map((copy) => [nameOf(copy), copy]));
   slots.forEach((slot, position) => {
@@ -74,7 +75,7 @@ export function planSlots(slots: Slots, copies: readonly FloodRecord[]): readonl
 }
 
 /** The first free slot before all remote copies, or the last behind all local ones. */
-function freeSlot(slots: Slots, kind: FloodRecord['kind']): number | null {
+function freeSlot(slots: Slots, kind: Target['kind']): number | null {
   const firstRemote = slots.findIndex((slot) => slot?.kind === 'remote');
   const lastLocal = slots.findLastIndex((slot) => slot?.kind === 'local');
   const position = kind === 'local' ? slots.indexOf(null) : slots.lastIndexOf(null);
@@ -82,17 +83,15 @@ function freeSlot(slots: Slots, kind: FloodRecord['kind']): number | null {
   return position !== -1 && isInPlace ? position : null;
 }
 
-function nameOf(copy: FloodRecord): string {
+function nameOf(copy: Target): string {
   return copy.kind === 'local' ? `local ${copy.ifindex}` : `remote ${copy.vtepId}`;
 }
 
-function replaceList(map: MapFd, vni: Vni, copies: readonly FloodRecord[]): void {
+function replaceList(map: MapFd, vni: Vni, copies: readonly Target[]): void {
   const slots: Slots = Array.from({ length: Math.max(leastSlots, copies.length * 2) }, () => null);
-  const values = slots.map(() => new Uint8Array(floodSize));
-  for (const [position, copy] of planSlots(slots, copies) ?? []) {
-    if (copy !== null) values[position] = floodRecord.encode(copy);
-  }
-  const list = createArray({ name: 'flood_list', valueSize: floodSize, values });
+  const filled = new Map(planSlots(slots, copies));
+  const values = slots.map((_, position) => floodRecord.encode(filled.get(position) ?? null));
+  const list = createArray({ name: 'flood_list', valueSize: floodEntry.size, values });
   try {
     mapUpdateInner(map, networkKey.encode(vni), list);
   } finally {
@@ -101,15 +100,14 @@ function replaceList(map: MapFd, vni: Vni, copies: readonly FloodRecord[]): void
 }
 
 function readSlots(list: MapFd): Slots {
-  return mapEntries(list).map(([, value]) => (value.every((byte) => byte === 0) ? null : floodRecord.decode(value)));
+  return mapEntries(list).map(([, value]) => floodRecord.decode(value));
 }
 
 function writeSlots(list: MapFd, changes: readonly SlotChange[]): void {
-  const free = new Uint8Array(floodSize);
   mapUpdateBatch(
     list,
     changes.map(([position]) => index.encode(position)),
-    changes.map(([, copy]) => (copy === null ? free : floodRecord.encode(copy))),
+    changes.map(([, copy]) => floodRecord.encode(copy)),
   );
 }
 

@@ -43,7 +43,9 @@ export function createFoundation(ground: Ground): Foundation {
   async function coverUnderlays(): Promise<void> {
     const links = await netlink.links();
     const owner = await ownDevice(ground);
-    const underlays = links.filter(({ index, name }) => index === owner || (vteps.underlays().has(index) && name !== 'lo'));
+    const underlays = links.filter(
+      ({ index, name }) => index === owner || (vteps.underlays().has(index) && name !== 'lo'),
+    );
     for (const device of underlays) {
       if (!attachments.isAttached(programs.fromUnderlay, device)) attachments.attach(programs.fromUnderlay, device);
     }

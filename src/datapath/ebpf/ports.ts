@@ -89,12 +89,19 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     const { mac, mtuBytes } = entry;
     const existing = await netlink.linkByName(hostInterface);
     if (existing !== null) {
-      if (existing.kind !== 'veth') throw conflict(hostInterface, `it is of kind ${existing.kind ?? 'physical'}, not veth`);
+      if (existing.kind !== 'veth')
+        throw conflict(hostInterface, `it is of kind ${existing.kind ?? 'physical'}, not veth`);
       if (existing.mtuBytes !== mtuBytes) await netlink.setMtu(hostInterface, mtuBytes);
       await adjustContainerEnd(netlink, entry);
       return existing;
     }
-    await netlink.createVethPair({ name: hostInterface, peerName: containerInterface, peerMac: mac, mtuBytes, gsoMaxBytes });
+    await netlink.createVethPair({
+      name: hostInterface,
+      peerName: containerInterface,
+      peerMac: mac,
+      mtuBytes,
+      gsoMaxBytes,
+    });
     const created = await netlink.linkByName(hostInterface);
     if (created === null) throw conflict(hostInterface, 'it vanished at once');
     return created;

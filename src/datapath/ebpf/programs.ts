@@ -50,7 +50,11 @@ function makeDirectories(bpfDir: string): Directories {
   while (!existsSync(mounted)) mounted = dirname(mounted);
   if (!isBpfFileSystem(mounted)) {
     const remedy = 'mount one with: mount -t bpf bpf /sys/fs/bpf, and choose a directory below it';
-    throw overlayError('CONFIG_INVALID', { setting: '--bpf-dir', problem: `${bpfDir} is not on a bpf file system`, remedy });
+    throw overlayError('CONFIG_INVALID', {
+      setting: '--bpf-dir',
+      problem: `${bpfDir} is not on a bpf file system`,
+      remedy,
+    });
   }
   const directories = directoriesOf(bpfDir);
   for (const directory of Object.values(directories)) mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -86,5 +90,9 @@ function objectPath(): string {
 function found<Fd>(all: ReadonlyMap<string, Fd>, what: string, name: string): Fd {
   const fd = all.get(name);
   if (fd !== undefined) return fd;
-  throw overlayError('BPF_FAILED', { operation: 'loading the programs', problem: `the object has no ${what}`, errno: 'ENOENT' });
+  throw overlayError('BPF_FAILED', {
+    operation: 'loading the programs',
+    problem: `the object has no ${what}`,
+    errno: 'ENOENT',
+  });
 }

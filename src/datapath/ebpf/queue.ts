@@ -16,7 +16,8 @@ export function createQueue(): Queue {
   let isClosed = false;
   return {
     run: async (task) => {
-      if (isClosed) throw overlayError('BPF_FAILED', { operation: 'using the data path', problem: 'it is closed', errno: 'EBADF' });
+      if (isClosed)
+        throw overlayError('BPF_FAILED', { operation: 'using the data path', problem: 'it is closed', errno: 'EBADF' });
       const result = last.then(task);
       last = result.catch(() => {});
       return result;

@@ -5,7 +5,15 @@
  */
 
 import { type ErrorCode, isOverlayError, overlayError } from '../../errors.ts';
-import { errnoOf, type MapFd, mapDeleteBatch, mapEntries, mapInfo, mapLookup, mapUpdateBatch } from '../../native/binding.ts';
+import {
+  errnoOf,
+  type MapFd,
+  mapDeleteBatch,
+  mapEntries,
+  mapInfo,
+  mapLookup,
+  mapUpdateBatch,
+} from '../../native/binding.ts';
 
 export interface Codec<Value> {
   encode(value: Value): Uint8Array;

@@ -1,10 +1,11 @@
 /** All tables, opened with their record types, and what deletes rows that only the programs wrote. */
 
-import type { Vtep } from '../../core/model.ts';
 import type { MacAddress } from '../../core/mac.ts';
+import type { Vtep } from '../../core/model.ts';
 import type { Vni } from '../../core/vni.ts';
 import { type MapFd, mapDeleteBatch, mapEntries, mapInfo } from '../../native/binding.ts';
 import { createFloodLists, type FloodLists } from './flood.ts';
+import { fdbEntry, fdbKey as rawFdbKey } from './layout.gen.ts';
 import type { Programs } from './programs.ts';
 import {
   type FdbKey,
@@ -12,7 +13,6 @@ import {
   fdbKey,
   fdbRecord,
   index,
-  isProvisionalRow,
   type NeighbourKey,
   type NetworkRecord,
   neighbourKey,
@@ -24,8 +24,6 @@ import {
   peerKey,
   peerRecord,
   portRecord,
-  rowVni,
-  rowVtepId,
   settingsRecord,
   type VtepRecord,
   vtepRecord,
@@ -62,12 +60,13 @@ export function openTables({ map }: Programs): Tables {
     fdb: createTable(fdb, fdbKey, fdbRecord),
     neighbours: createTable(map('neighbours'), neighbourKey, neighbourRecord),
     flood: createFloodLists(map('flood')),
-    sweepVteps: (ids) => sweep(fdb, (_, value) => ids.has(rowVtepId(value))),
-    sweepNetworks: (vnis) => sweep(fdb, (key, value) => isProvisionalRow(value) && vnis.has(rowVni(key))),
+    sweepVteps: (ids) => sweep(fdb, (_, value) => ids.has(fdbEntry.decode(value).vtep)),
+    sweepNetworks: (vnis) =>
+      sweep(fdb, (key, value) => vnis.has(rawFdbKey.decode(key).vni) && fdbRecord.decode(value).isProvisional),
   };
 }
 
-/** On raw bytes: decoding 100,000 rows to find a few would take ten times as long. */
+/** On raw keys and values: making domain values of 100,000 rows to find a few would take ten times as long. */
 function sweep(map: MapFd, matches: (key: Uint8Array, value: Uint8Array) => boolean): void {
   const swept = mapEntries(map).filter(([key, value]) => matches(key, value));
   mapDeleteBatch(

@@ -26,14 +26,8 @@ export interface Tunnels {
 export function createTunnels(netlink: Netlink, attachments: Attachments, program: ProgramFd): Tunnels {
   return {
     open: async (port) => {
-      const name = tunnelName(port);
-      const existing = await netlink.linkByName(name);
-      const problem = existing === null ? null : mismatch(existing, port);
-      if (problem !== null) throw overlayError('DEVICE_CONFLICT', { device: name, problem });
-      if (existing === null) await create(netlink, port);
-      if (existing?.isUp !== true) await setUp(netlink, port, existing === null);
-      const device = existing ?? (await netlink.linkByName(name));
-      if (device === null) throw overlayError('DEVICE_CONFLICT', { device: name, problem: 'it vanished at once' });
+      const existing = await netlink.linkByName(tunnelName(port));
+      const device = existing === null ? await create(netlink, port) : await adopt(netlink, port, existing);
       if (!attachments.isAttached(program, device)) attachments.attach(program, device);
       return device;
     },
@@ -53,28 +47,38 @@ function mismatch({ kind, vxlan }: Link, port: number): string | null {
   return vxlan.port === port ? null : `it has UDP port ${vxlan.port}`;
 }
 
-async function create(netlink: Netlink, port: number): Promise<void> {
-  try {
-    await netlink.createTunnel({ name: tunnelName(port), port, mtuBytes: largestMtuBytes });
-  } catch (error) {
-    if (!hasErrno(error, 'EEXIST', 'EADDRINUSE')) throw error;
-    throw await portInUse(netlink, port, error);
-  }
+async function adopt(netlink: Netlink, port: number, existing: Link): Promise<Link> {
+  const problem = mismatch(existing, port);
+  if (problem !== null) throw overlayError('DEVICE_CONFLICT', { device: existing.name, problem });
+  if (!existing.isUp) await holdingPort(netlink, port, () => netlink.setUp(existing.name));
+  return existing;
 }
 
-async function setUp(netlink: Netlink, port: number, isNew: boolean): Promise<void> {
+/** All or nothing. */
+async function create(netlink: Netlink, port: number): Promise<Link> {
   const name = tunnelName(port);
+  await holdingPort(netlink, port, () => netlink.createTunnel({ name, port, mtuBytes: largestMtuBytes }));
   try {
-    await netlink.setUp(name);
+    await holdingPort(netlink, port, () => netlink.setUp(name));
   } catch (error) {
-    if (isNew) await netlink.deleteLink(name);
-    if (!hasErrno(error, 'EADDRINUSE', 'EEXIST')) throw error;
-    throw await portInUse(netlink, port, error);
+    await netlink.deleteLink(name);
+    throw error;
   }
+  const created = await netlink.linkByName(name);
+  if (created === null) throw overlayError('DEVICE_CONFLICT', { device: name, problem: 'it vanished at once' });
+  return created;
 }
 
-async function portInUse(netlink: Netlink, port: number, cause: unknown) {
-  const others = (await netlink.links()).filter(({ name, vxlan }) => vxlan?.port === port && name !== tunnelName(port));
-  const holder = others[0] === undefined ? 'a socket of another process' : `vxlan device ${others[0].name}`;
-  return overlayError('TUNNEL_PORT_IN_USE', { port, holder }, { cause });
+/** Names who has the port where the kernel only says that somebody has. */
+async function holdingPort(netlink: Netlink, port: number, task: () => Promise<void>): Promise<void> {
+  try {
+    await task();
+  } catch (error) {
+    if (!hasErrno(error, 'EADDRINUSE', 'EEXIST')) throw error;
+    const others = (await netlink.links()).filter(
+      ({ name, vxlan }) => vxlan?.port === port && name !== tunnelName(port),
+    );
+    const holder = others[0] === undefined ? 'a socket of another process' : `vxlan device ${others[0].name}`;
+    throw overlayError('TUNNEL_PORT_IN_USE', { port, holder }, { cause: error });
+  }
 }

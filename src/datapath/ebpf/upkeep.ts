@@ -81,8 +81,7 @@ function gather(charge: Charge, signal: AbortSignal) {
       if (verdict === 'ignore') return;
       if (verdict === 'inspect' && change.kind === 'link') {
         touched.set(change.ifindex, { index: change.ifindex, name: change.name });
-      }
-      else isDue = true;
+      } else isDue = true;
       if (verdict === 'lost') charge.drift(describe(change));
       settling ??= settle();
     },

@@ -3,7 +3,7 @@
  * traffic - bounded test traffic whose every datagram is accounted for.
  *
  *   traffic send    ADDRESS PORT COUNT BYTES INTERVAL_US [DEVICE]   COUNT numbered datagrams (uni-, broad- or multicast)
- *   traffic receive PORT SECONDS IDLE_MS [GROUP DEVICE]             what arrives until IDLE_MS after the last, or SECONDS
+ *   traffic receive PORT SECONDS [GROUP DEVICE]                     what arrives until then, or until SIGTERM
  *   traffic echo    PORT SECONDS                                    sends every datagram back
  *   traffic ask     ADDRESS PORT COUNT INTERVAL_US BYTES            numbered requests to an echo: lost, late, round trips
  *   traffic sink    PORT SECONDS                                    one TCP stream, its length and checksum
@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct tally {
 
 static struct tally tally = { .highest = -1 };
 static char buffer[1 << 17];
+static volatile sig_atomic_t told_to_end;
 
 static void fail(const char *what)
 {
@@ -220,23 +222,25 @@ static int count_datagram(const char *data, ssize_t length)
 	return 1;
 }
 
+static void end_soon(int signal)
+{
+	told_to_end = signal;
+}
+
 static int receive_mode(char **arg, const char *group, const char *device)
 {
 	uint64_t end = now_ns() + bounded(arg[1], 1, 600) * 1000000000ull;
-	uint64_t idle_ns = bounded(arg[2], 1, 600000) * 1000000ull, quiet_at = end;
 	int fd = open_socket(SOCK_DGRAM, arg[0]);
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 
+	signal(SIGTERM, end_soon);
 	if (group)
 		join_group(fd, group, device);
 	ready();
-	for (uint64_t t = now_ns(); t < end && t < quiet_at; t = now_ns()) {
-		uint64_t until = quiet_at < end ? quiet_at : end;
-
-		if (poll(&wait, 1, (int)((until - t) / 1000000) + 1) <= 0)
-			continue;
-		count_datagram(buffer, recv(fd, buffer, sizeof(buffer), 0));
-		quiet_at = now_ns() + idle_ns;
+	/* In short waits: a signal just before poll() would not interrupt it. */
+	for (uint64_t t = now_ns(); t < end && !told_to_end; t = now_ns()) {
+		if (poll(&wait, 1, 20) > 0)
+			count_datagram(buffer, recv(fd, buffer, sizeof(buffer), 0));
 	}
 	printf("{\"received\":%u,\"distinct\":%u,\"duplicates\":%u,\"misordered\":%u,\"foreign\":%u,\"bytes\":%u}\n",
 	       tally.received, tally.distinct, tally.duplicates, tally.misordered, tally.foreign, tally.bytes);
@@ -405,8 +409,8 @@ int main(int argc, char **argv)
 	argc -= 2;
 	if (!strcmp(mode, "send") && (argc == 5 || argc == 6))
 		return send_mode(arg, argc == 6 ? arg[5] : NULL);
-	if (!strcmp(mode, "receive") && (argc == 3 || argc == 5))
-		return receive_mode(arg, argc == 5 ? arg[3] : NULL, argc == 5 ? arg[4] : NULL);
+	if (!strcmp(mode, "receive") && (argc == 2 || argc == 4))
+		return receive_mode(arg, argc == 4 ? arg[2] : NULL, argc == 4 ? arg[3] : NULL);
 	if (!strcmp(mode, "echo") && argc == 2)
 		return echo_mode(arg);
 	if (!strcmp(mode, "ask") && argc == 5)

@@ -7,8 +7,8 @@ import { namedIdentity, networkKey } from '../../../src/core/identity.ts';
 import { macFromAddress } from '../../../src/core/mac.ts';
 import { parseVni } from '../../../src/core/vni.ts';
 import { isOverlayError } from '../../../src/errors.ts';
-import { nodeIdentity } from '../../../src/journal/identity.ts';
-import { openJournal } from '../../../src/journal/journal.ts';
+
+import { nodeIdentity, openJournal } from '../../../src/journal/journal.ts';
 import type { LocalEndpoint, LocalNetwork } from '../../../src/ports/journal.ts';
 import { endpointId, networkId } from '../../kit/overlay-node.ts';
 import { suite } from '../../kit/suite.ts';
