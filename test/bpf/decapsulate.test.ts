@@ -3,9 +3,37 @@
 import * as assert from 'uvu/assert';
 import { enums, fdbEntry, fdbKey, peerKey } from '../../src/datapath/ebpf/layout.gen.ts';
 import * as bpf from '../../src/native/binding.ts';
-import { bytes, checksum, ethernet, ipv4, ipv6, mac, type Outer, patched, protocols, transports, u16, udp, vxlan } from '../kit/frame.ts';
+import {
+  bytes,
+  checksum,
+  ethernet,
+  ipv4,
+  ipv6,
+  mac,
+  type Outer,
+  patched,
+  protocols,
+  transports,
+  u16,
+  udp,
+  vxlan,
+} from '../kit/frame.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
-import { a, b, c, d, dropped, fate, loadPrograms, mapped, nodes, stranger, tunnelPort, underlayMac, vni } from '../kit/programs.ts';
+import {
+  a,
+  b,
+  c,
+  d,
+  dropped,
+  fate,
+  loadPrograms,
+  mapped,
+  nodes,
+  stranger,
+  tunnelPort,
+  underlayMac,
+  vni,
+} from '../kit/programs.ts';
 import { suite } from '../kit/suite.ts';
 
 enterOwnNamespace(import.meta.url);
@@ -25,10 +53,19 @@ const outer: Outer = {
 const payload = udp(7000, 7001, new Uint8Array(40).fill(0x5a));
 const toA = { destination: a.mac, source: c.mac };
 const inner4 = (tos = 0) =>
-  ethernet({ ...toA, protocol: protocols.ipv4, payload: ipv4({ source: c.ipv4, destination: a.ipv4, transport: transports.udp, payload, tos }) });
+  ethernet({
+    ...toA,
+    protocol: protocols.ipv4,
+    payload: ipv4({ source: c.ipv4, destination: a.ipv4, transport: transports.udp, payload, tos }),
+  });
 const inner6 = (tos = 0) =>
-  ethernet({ ...toA, protocol: protocols.ipv6, payload: ipv6({ source: c.ipv6, destination: a.ipv6, transport: transports.udp, payload, tos }) });
-const arrive = (frame: Uint8Array, changed: Partial<Outer> = {}) => programs.fromUnderlay(vxlan({ ...outer, ...changed }, frame));
+  ethernet({
+    ...toA,
+    protocol: protocols.ipv6,
+    payload: ipv6({ source: c.ipv6, destination: a.ipv6, transport: transports.udp, payload, tos }),
+  });
+const arrive = (frame: Uint8Array, changed: Partial<Outer> = {}) =>
+  programs.fromUnderlay(vxlan({ ...outer, ...changed }, frame));
 
 /** Offsets in the outer packet. */
 const at = { etherType: 12, version: 14, length: 16, fragment: 20, checksum: 24, udpLength: 38, flags: 42 } as const;
@@ -61,7 +98,9 @@ test('an inner frame that is not IP is delivered as it was sent', () => {
 
 test('any source port and any reserved bits but those of GBP and GPE are accepted', () => {
   fate(arrive(inner4(), { sourcePort: 53 }), 'redirect', { DECAPSULATED: 1 });
-  fate(programs.fromUnderlay(patched(vxlan(outer, inner4()), at.flags + 1, 0xff, 0xff, 0xff)), 'redirect', { DECAPSULATED: 1 });
+  fate(programs.fromUnderlay(patched(vxlan(outer, inner4()), at.flags + 1, 0xff, 0xff, 0xff)), 'redirect', {
+    DECAPSULATED: 1,
+  });
   fate(programs.fromUnderlay(patched(vxlan(outer, inner4()), at.flags + 7, 0xff)), 'redirect', { DECAPSULATED: 1 });
 });
 
@@ -78,7 +117,12 @@ test('other traffic passes untouched and uncounted', () => {
     packet.slice(0, 63),
     packet.slice(0, 40),
     inner6(),
-    ethernet({ destination: underlayMac, source: outer.sourceMac, protocol: protocols.arp, payload: new Uint8Array(46) }),
+    ethernet({
+      destination: underlayMac,
+      source: outer.sourceMac,
+      protocol: protocols.arp,
+      payload: new Uint8Array(46),
+    }),
   ]) {
     const outcome = programs.fromUnderlay(frame);
 
@@ -121,7 +165,12 @@ test('a packet without the I flag is dropped', () => {
 test('a VTEP not known in the network is dropped, whatever source MAC it uses', () => {
   dropped(arrive(inner4(), { source: nodes.unknown }), 'DROP_UNKNOWN_VTEP');
   dropped(arrive(inner4(), { vni: vni + 1 }), 'DROP_UNKNOWN_VTEP');
-  const unknownSource = ethernet({ ...toA, source: stranger.mac, protocol: protocols.ipv4, payload: ipv4({ source: stranger.ipv4, destination: a.ipv4, transport: transports.udp, payload }) });
+  const unknownSource = ethernet({
+    ...toA,
+    source: stranger.mac,
+    protocol: protocols.ipv4,
+    payload: ipv4({ source: stranger.ipv4, destination: a.ipv4, transport: transports.udp, payload }),
+  });
   const outcome = arrive(unknownSource, { source: nodes.unknown });
   dropped(outcome, 'DROP_UNKNOWN_VTEP');
   assert.equal(outcome.events[0]?.vtep, mapped(nodes.unknown));
@@ -130,7 +179,10 @@ test('a VTEP not known in the network is dropped, whatever source MAC it uses', 
 
 test('a source MAC that lives elsewhere is dropped: behind another VTEP, or here', () => {
   dropped(arrive(inner4(), { source: nodes.d }), 'DROP_SOURCE_ELSEWHERE');
-  dropped(arrive(ethernet({ ...toA, source: b.mac, protocol: protocols.ipv4, payload: inner4().subarray(14) })), 'DROP_SOURCE_ELSEWHERE');
+  dropped(
+    arrive(ethernet({ ...toA, source: b.mac, protocol: protocols.ipv4, payload: inner4().subarray(14) })),
+    'DROP_SOURCE_ELSEWHERE',
+  );
 });
 
 test('an id that now belongs to another VTEP does not vouch for the old one', () => {
@@ -145,7 +197,11 @@ test('an id that now belongs to another VTEP does not vouch for the old one', ()
 
 test('a provisional source needs its VTEP to be known in the network still', () => {
   const key = fdbKey.encode({ vni, mac: mac(c.mac) });
-  bpf.mapUpdate(programs.map('fdb'), key, fdbEntry.encode({ ifindex: 0, vtep: 1, flags: enums.fdb_flags.FDB_PROVISIONAL }));
+  bpf.mapUpdate(
+    programs.map('fdb'),
+    key,
+    fdbEntry.encode({ ifindex: 0, vtep: 1, flags: enums.fdb_flags.FDB_PROVISIONAL }),
+  );
   fate(arrive(inner4()), 'redirect', { DECAPSULATED: 1 });
 
   bpf.mapDelete(programs.map('peers'), peerKey.encode({ vni, address: mapped(nodes.c) }));

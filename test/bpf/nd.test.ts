@@ -35,8 +35,14 @@ function ask(asking: Asking): Uint8Array {
   const { target = c.ipv6, source = a.ipv6, options = option(1, a.mac), hopLimit = 255, code = 0 } = asking;
   const last = address(target).subarray(13);
   const group = `ff02::1:ff${hex(last.subarray(0, 1))}:${hex(last.subarray(1))}`;
-  const packet = icmpv6({ source, destination: group, ttl: hopLimit }, solicitation, code, bytes(u32(0), address(target), options));
-  const destination = asking.destinationMac ?? `33:33:ff:${[...last].map((byte) => hex(Uint8Array.of(byte))).join(':')}`;
+  const packet = icmpv6(
+    { source, destination: group, ttl: hopLimit },
+    solicitation,
+    code,
+    bytes(u32(0), address(target), options),
+  );
+  const destination =
+    asking.destinationMac ?? `33:33:ff:${[...last].map((byte) => hex(Uint8Array.of(byte))).join(':')}`;
   return ethernet({ destination, source: a.mac, protocol: protocols.ipv6, payload: packet });
 }
 
@@ -122,7 +128,9 @@ test('an advertisement may speak for the own addresses and no others', () => {
   const say = (target: string, hardware: string) => {
     const rest = bytes(u32(override), address(target), option(2, hardware));
     const packet = icmpv6({ source: a.ipv6, destination: c.ipv6, ttl: 255 }, advertisement, 0, rest);
-    return programs.fromContainer(ethernet({ destination: c.mac, source: a.mac, protocol: protocols.ipv6, payload: packet }));
+    return programs.fromContainer(
+      ethernet({ destination: c.mac, source: a.mac, protocol: protocols.ipv6, payload: packet }),
+    );
   };
 
   fate(say(a.ipv6, a.mac), 'redirect', { ENCAPSULATED: 1 });
@@ -133,7 +141,12 @@ test('an advertisement may speak for the own addresses and no others', () => {
 
 test('a router solicitation with its own address is flooded, with another it is dropped', () => {
   const say = (hardware: string) => {
-    const packet = icmpv6({ source: 'fe80::1', destination: 'ff02::2', ttl: 255 }, 133, 0, bytes(u32(0), option(1, hardware)));
+    const packet = icmpv6(
+      { source: 'fe80::1', destination: 'ff02::2', ttl: 255 },
+      133,
+      0,
+      bytes(u32(0), option(1, hardware)),
+    );
     return programs.fromContainer(
       ethernet({ destination: '33:33:00:00:00:02', source: a.mac, protocol: protocols.ipv6, payload: packet }),
     );

@@ -20,11 +20,19 @@ type Station = typeof d;
 const wrap = (protocol: number, payload: Uint8Array, to: Station = d) =>
   ethernet({ destination: to.mac, source: a.mac, protocol, payload });
 const ipv4Of = (length: number, fragment = dontFragment, to: Station = d) => {
-  const payload = udp(7000, 7001, new Uint8Array(length - 28).map((_, index) => index));
+  const payload = udp(
+    7000,
+    7001,
+    new Uint8Array(length - 28).map((_, index) => index),
+  );
   return ipv4({ source: a.ipv4, destination: to.ipv4, transport: transports.udp, payload, fragment });
 };
 const ipv6Of = (length: number) => {
-  const payload = udp(7000, 7001, new Uint8Array(length - 48).map((_, index) => index));
+  const payload = udp(
+    7000,
+    7001,
+    new Uint8Array(length - 48).map((_, index) => index),
+  );
   return ipv6({ source: a.ipv6, destination: d.ipv6, transport: transports.udp, payload });
 };
 const back = { destination: a.mac, source: d.mac };
@@ -37,7 +45,9 @@ test('a packet of exactly the path MTU is sent', () => {
 
 test("the endpoint's MTU holds where the path allows more", () => {
   fate(programs.fromContainer(wrap(protocols.ipv4, ipv4Of(1450, dontFragment, c), c)), 'redirect', { ENCAPSULATED: 1 });
-  fate(programs.fromContainer(wrap(protocols.ipv4, ipv4Of(1451, dontFragment, c), c)), 'redirect', { TOO_BIG_ANSWERED: 1 });
+  fate(programs.fromContainer(wrap(protocols.ipv4, ipv4Of(1451, dontFragment, c), c)), 'redirect', {
+    TOO_BIG_ANSWERED: 1,
+  });
 });
 
 test('one byte more is answered with fragmentation needed, every byte in place', () => {
@@ -47,7 +57,13 @@ test('one byte more is answered with fragmentation needed, every byte in place',
 
   fate(outcome, 'redirect', { TOO_BIG_ANSWERED: 1 });
   const message = icmp(3, 4, bytes(u16(0), u16(fits), packet.subarray(0, quoteLength)));
-  const answer = ipv4({ source: d.ipv4, destination: a.ipv4, transport: transports.icmp, payload: message, fragment: 0 });
+  const answer = ipv4({
+    source: d.ipv4,
+    destination: a.ipv4,
+    transport: transports.icmp,
+    payload: message,
+    fragment: 0,
+  });
   assert.equal(outcome.data, ethernet({ ...back, protocol: protocols.ipv4, payload: answer }));
 });
 

@@ -9,12 +9,14 @@ import { a, b, c, d, dropped, fate, loadPrograms, portOf, stranger, u32, vni } f
 import { suite } from '../kit/suite.ts';
 
 enterOwnNamespace(import.meta.url);
-const programs = loadPrograms();
+const rate = 20;
+const programs = loadPrograms({ event_rate: rate });
 const test = suite('source');
 test.before.each(() => programs.reset());
 
 const payload = udp(7000, 7001, new Uint8Array(64));
-const ipv4From = (source: string, destination = c.ipv4) => ipv4({ source, destination, transport: transports.udp, payload });
+const ipv4From = (source: string, destination = c.ipv4) =>
+  ipv4({ source, destination, transport: transports.udp, payload });
 const ipv6From = (source: string) => ipv6({ source, destination: c.ipv6, transport: transports.udp, payload });
 const frameOf = (protocol: number, packet: Uint8Array, source = a.mac, destination = c.mac) =>
   ethernet({ destination, source, protocol, payload: packet });
@@ -69,7 +71,10 @@ test('a router may send from any address but only from its MAC', () => {
   const key = portKey.encode({ ifindex: programs.indexes.a });
   bpf.mapUpdate(programs.map('ports'), key, portOf(a, enums.port_flags.PORT_ANY_SOURCE));
 
-  for (const frame of [frameOf(protocols.ipv4, ipv4From('198.51.100.7')), frameOf(protocols.ipv6, ipv6From('2001:db8::7'))]) {
+  for (const frame of [
+    frameOf(protocols.ipv4, ipv4From('198.51.100.7')),
+    frameOf(protocols.ipv6, ipv6From('2001:db8::7')),
+  ]) {
     fate(programs.fromContainer(frame), 'redirect', { ENCAPSULATED: 1 });
     dropped(programs.fromContainer(bytes(frame.subarray(0, 6), mac(b.mac), frame.subarray(12))), 'DROP_SOURCE_MAC');
   }
@@ -134,7 +139,7 @@ test('samples of drops are limited, counts are not', () => {
   const outcomes = Array.from({ length: 300 }, () => programs.fromContainer(frame));
 
   const samples = outcomes.reduce((sum, { events }) => sum + events.length, 0);
-  assert.ok(samples >= 100 && samples < 250, `${samples} samples of 300 drops at 100 a second`);
+  assert.ok(samples >= rate && samples < 300, `${samples} samples of 300 drops`);
   for (const { counts } of outcomes) assert.equal(counts, { DROP_SOURCE_ADDRESS: 1 });
 });
 

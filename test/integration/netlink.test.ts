@@ -3,15 +3,14 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
 import { parseMac } from '../../src/core/mac.ts';
-import { bytes, decodeAttributes, readU32, text } from '../../src/netlink/attributes.ts';
+import { decodeAttributes, readU32, text } from '../../src/netlink/attributes.ts';
 import { encodeLink } from '../../src/netlink/link.ts';
 import { type Netlink, openNetlink } from '../../src/netlink/netlink.ts';
-import { hasErrno, openRequestSocket } from '../../src/netlink/socket.ts';
+import { openRequestSocket } from '../../src/netlink/socket.ts';
 import { enterOwnNamespace, run } from '../kit/own-namespace.ts';
 import { suite } from '../kit/suite.ts';
 

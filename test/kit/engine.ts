@@ -67,8 +67,12 @@ export class DockerError extends Error {
 
 export const testImage = 'weft/lab:1';
 
-/** Containers of the image sleep until killed; without the stop signal each stop would take Docker's 10 s of grace. */
-const imageSettings = ['--change', 'CMD ["sleep","infinity"]', '--change', 'STOPSIGNAL SIGKILL'];
+/**
+ * Containers of the image sleep until they are asked to end. A plain sleep as process 1 would not hear SIGTERM, and
+ * each stop would take Docker's 10 s of grace; an import cannot set another stop signal.
+ */
+const sleeping = ['sh', '-c', "trap 'exit 0' TERM; sleep infinity & wait"];
+const imageSettings = ['--change', `CMD ${JSON.stringify(sleeping)}`];
 
 interface Workshop {
   readonly directory: string;

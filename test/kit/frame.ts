@@ -93,7 +93,16 @@ export function ethernet({ destination, source, protocol, payload }: Ethernet): 
   return bytes(mac(destination), mac(source), u16(protocol), payload);
 }
 
-export function ipv4({ source, destination, transport, payload, tos = 0, ttl = 64, id = 0, fragment = 0x4000 }: Packet): Uint8Array {
+export function ipv4({
+  source,
+  destination,
+  transport,
+  payload,
+  tos = 0,
+  ttl = 64,
+  id = 0,
+  fragment = 0x4000,
+}: Packet): Uint8Array {
   const head = bytes(0x45, tos, u16(20 + payload.length), u16(id), u16(fragment), ttl, transport);
   const addresses = bytes(address(source), address(destination));
   return bytes(head, u16(checksum(head, addresses)), addresses, payload);
@@ -110,7 +119,12 @@ export function udp(sourcePort: number, port: number, payload: Uint8Array): Uint
 }
 
 /** An ICMPv6 message with its checksum, given as type, code and the rest after the checksum. */
-export function icmpv6(packet: Omit<Packet, 'transport' | 'payload'>, type: number, code: number, rest: Uint8Array): Uint8Array {
+export function icmpv6(
+  packet: Omit<Packet, 'transport' | 'payload'>,
+  type: number,
+  code: number,
+  rest: Uint8Array,
+): Uint8Array {
   const length = 4 + rest.length;
   const pseudo = bytes(address(packet.source), address(packet.destination), u32(length), u32(transports.icmpv6));
   const payload = bytes(type, code, u16(checksum(pseudo, Uint8Array.of(type, code, 0, 0), rest)), rest);

@@ -33,7 +33,7 @@ import {
   vtep,
 } from '../../src/datapath/ebpf/layout.gen.ts';
 import * as bpf from '../../src/native/binding.ts';
-import { address, mac, u32 as bigEndian } from './frame.ts';
+import { address, u32 as bigEndian, mac } from './frame.ts';
 import { run } from './own-namespace.ts';
 
 export const verdicts = { next: -1, drop: 2, redirect: 7 } as const;
@@ -153,17 +153,34 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
   }
   const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(map(name), key, value);
   put('settings', u32(0), settings.encode({ address: mapped(nodes.own), port: tunnelPort }));
-  put('networks', networkKey.encode({ vni }), network.encode({ mtu: 1450, flags: enums.network_flags.NETWORK_MULTICAST }));
-  const link = { gateway: new Uint8Array(16), ifindex: indexes.underlay, tunnelIfindex: indexes.tunnel, flags: 0, port: tunnelPort, family: 2 };
+  put(
+    'networks',
+    networkKey.encode({ vni }),
+    network.encode({ mtu: 1450, flags: enums.network_flags.NETWORK_MULTICAST }),
+  );
+  const link = {
+    gateway: new Uint8Array(16),
+    ifindex: indexes.underlay,
+    tunnelIfindex: indexes.tunnel,
+    flags: 0,
+    port: tunnelPort,
+    family: 2,
+  };
   put('vteps', u32(1), vtep.encode({ ...link, address: mapped(nodes.c), mtu: 1500 }));
   put('vteps', u32(2), vtep.encode({ ...link, address: mapped(nodes.d), mtu: 1400 }));
   put('peers', peerKey.encode({ vni, address: mapped(nodes.c) }), peer.encode({ vtep: 1 }));
   put('peers', peerKey.encode({ vni, address: mapped(nodes.d) }), peer.encode({ vtep: 2 }));
-  for (const [station, index] of [[a, indexes.a], [b, indexes.b]] as const) {
+  for (const [station, index] of [
+    [a, indexes.a],
+    [b, indexes.b],
+  ] as const) {
     put('ports', portKey.encode({ ifindex: index }), portOf(station, 0));
     put('fdb', fdbKey.encode({ vni, mac: mac(station.mac) }), fdbEntry.encode({ ifindex: index, vtep: 0, flags: 0 }));
   }
-  for (const [station, id] of [[c, 1], [d, 2]] as const) {
+  for (const [station, id] of [
+    [c, 1],
+    [d, 2],
+  ] as const) {
     put('fdb', fdbKey.encode({ vni, mac: mac(station.mac) }), fdbEntry.encode({ ifindex: 0, vtep: id, flags: 0 }));
   }
   for (const station of [a, b, c, d]) {
@@ -176,7 +193,11 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
     { kind: enums.flood_kind.FLOOD_LOCAL, target: indexes.b },
     { kind: enums.flood_kind.FLOOD_REMOTE, target: 1 },
   ];
-  const list = bpf.createArray({ name: 'flood', valueSize: floodEntry.size, values: copies.map((copy) => floodEntry.encode(copy)) });
+  const list = bpf.createArray({
+    name: 'flood',
+    valueSize: floodEntry.size,
+    values: copies.map((copy) => floodEntry.encode(copy)),
+  });
   bpf.mapUpdateInner(map('flood'), networkKey.encode({ vni }), list);
   bpf.closeFd(list);
 }
@@ -199,7 +220,8 @@ function readCounters(map: bpf.MapFd): ReadonlyMap<string, number> {
 function total(perCpu: Uint8Array | null): number {
   const all = perCpu ?? new Uint8Array(0);
   let packets = 0;
-  for (let at = 0; at < all.length; at += counter.size) packets += Number(counter.decode(all.subarray(at, at + counter.size)).packets);
+  for (let at = 0; at < all.length; at += counter.size)
+    packets += Number(counter.decode(all.subarray(at, at + counter.size)).packets);
   return packets;
 }
 

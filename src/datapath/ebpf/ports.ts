@@ -20,7 +20,8 @@ import { overlayError } from '../../errors.ts';
 import type { ProgramFd } from '../../native/binding.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import type { Attachments, Device } from './attachments.ts';
+import { hasErrno } from '../../netlink/socket.ts';
+import type { Attachments } from './attachments.ts';
 import { interfacesOf, stemOf } from './names.ts';
 import type { PortRecord } from './records.ts';
 import type { Table } from './table.ts';
@@ -84,29 +85,6 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     return isWhole && isRecorded(directory, endpoint) ? entryOf(endpoint, row) : broken(endpoint, row);
   }
 
-  async function ensureInterfaces(entry: PortEntry): Promise<Device & { readonly isUp: boolean }> {
-    const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
-    const { mac, mtuBytes } = entry;
-    const existing = await netlink.linkByName(hostInterface);
-    if (existing !== null) {
-      if (existing.kind !== 'veth')
-        throw conflict(hostInterface, `it is of kind ${existing.kind ?? 'physical'}, not veth`);
-      if (existing.mtuBytes !== mtuBytes) await netlink.setMtu(hostInterface, mtuBytes);
-      await adjustContainerEnd(netlink, entry);
-      return existing;
-    }
-    await netlink.createVethPair({
-      name: hostInterface,
-      peerName: containerInterface,
-      peerMac: mac,
-      mtuBytes,
-      gsoMaxBytes,
-    });
-    const created = await netlink.linkByName(hostInterface);
-    if (created === null) throw conflict(hostInterface, 'it vanished at once');
-    return created;
-  }
-
   return {
     read: (links) => {
       const rows = new Map(table.rows());
@@ -125,7 +103,7 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     isHostInterface: (index) => endpoints.has(index),
     put: async (entry) => {
       mkdirSync(join(directory, entry.endpoint), { recursive: true });
-      const device = await ensureInterfaces(entry);
+      const device = await ensureInterfaces(netlink, entry);
       table.put([[device.index, recordOf(entry)]]);
       if (!attachments.isAttached(program, device)) attachments.attach(program, device);
       if (!device.isUp) await netlink.setUp(device.name);
@@ -147,6 +125,32 @@ export function createPorts({ table, directory, program, netlink, attachments }:
       }
     },
   };
+}
+
+/** New ones, which is the ordinary case, or those that there are. */
+async function ensureInterfaces(netlink: Netlink, entry: PortEntry): Promise<Link> {
+  const { mac, mtuBytes } = entry;
+  const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
+  try {
+    const pair = { name: hostInterface, peerName: containerInterface, peerMac: mac, mtuBytes, gsoMaxBytes };
+    await netlink.createVethPair(pair);
+  } catch (error) {
+    if (!hasErrno(error, 'EEXIST')) throw error;
+    return adoptInterfaces(netlink, entry);
+  }
+  const created = await netlink.linkByName(hostInterface);
+  if (created === null) throw conflict(hostInterface, 'it vanished at once');
+  return created;
+}
+
+async function adoptInterfaces(netlink: Netlink, entry: PortEntry): Promise<Link> {
+  const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
+  const existing = await netlink.linkByName(hostInterface);
+  if (existing === null) throw conflict(containerInterface, `its other end is not ${hostInterface}`);
+  if (existing.kind !== 'veth') throw conflict(hostInterface, `it is of kind ${existing.kind ?? 'physical'}, not veth`);
+  if (existing.mtuBytes !== entry.mtuBytes) await netlink.setMtu(hostInterface, entry.mtuBytes);
+  await adjustContainerEnd(netlink, entry);
+  return existing;
 }
 
 /** The container's end, while it is still here; in a sandbox it is Docker's. */

@@ -1,0 +1,63 @@
+/**
+ * What may be left on the nodes and in the store when all networks are gone: the daemons' own foundation (tunnel
+ * device, programs on the underlay, empty maps) and the nodes' records. Everything else is a leak, and is named.
+ */
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { eventually, run } from './command.ts';
+import type { Cluster, ClusterNode } from './cluster.ts';
+
+/** The maps whose rows belong to networks and endpoints; all are empty when none is left. */
+const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'] as const;
+
+interface NodeReport {
+  readonly networks: readonly unknown[];
+  readonly problems: readonly string[];
+}
+
+/** @throws naming all that is still there after the limit; what Docker does not wait for may take a moment */
+export async function requireClean(cluster: Cluster): Promise<void> {
+  let left: readonly string[] = [];
+  const isClean = async () => {
+    left = await leftovers(cluster);
+    return left.length === 0;
+  };
+  await eventually('nothing is left', isClean, { limitMs: 10_000, everyMs: 250 }).catch(() => {
+    throw new Error(`left behind: ${left.join('; ')}`);
+  });
+}
+
+/** Rows of one pinned map of a node. */
+export async function mapRows(node: ClusterNode, map: string): Promise<readonly unknown[]> {
+  const path = join(node.daemon.bpfDir, 'v1', 'maps', map);
+  return JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', path])) as readonly unknown[];
+}
+
+async function leftovers(cluster: Cluster): Promise<readonly string[]> {
+  const keys = await cluster.store.keys();
+  const nodes = await Promise.all(cluster.nodes.map(onNode));
+  return [...keys.filter((key) => !isLasting(key)).map((key) => `store key ${key}`), ...nodes.flat()];
+}
+
+/** A node's record stays, and so do anchors: they tell an empty table from a lost one. */
+function isLasting(key: string): boolean {
+  return /^n\/[0-9a-f]{16}$/.test(key) || key === 'n/_';
+}
+
+async function onNode(node: ClusterNode): Promise<readonly string[]> {
+  const name = (what: string) => `${what} on ${node.name}`;
+  const links = JSON.parse(await node.host.run(['ip', '-json', 'link', 'show'])) as readonly { ifname: string }[];
+  const devices = links.map(({ ifname }) => ifname).filter((device) => /^w[hc][0-9a-f]{12}$/.test(device));
+  const pins = join(node.daemon.bpfDir, 'v1');
+  const rows = await Promise.all(tables.map(async (map) => [map, (await mapRows(node, map)).length] as const));
+  const { networks, problems } = await node.report<NodeReport>('status');
+  return [
+    ...devices.map((device) => name(`device ${device}`)),
+    ...readdirSync(join(pins, 'endpoints')).map((endpoint) => name(`pin of endpoint ${endpoint}`)),
+    ...readdirSync(join(pins, 'links')).filter((link) => /^w[hc]/.test(link)).map((link) => name(`link ${link}`)),
+    ...rows.filter(([, count]) => count > 0).map(([map, count]) => name(`${count} rows of map ${map}`)),
+    ...networks.map((network) => name(`network ${JSON.stringify(network)}`)),
+    ...problems.map((problem) => name(`problem "${problem}"`)),
+  ];
+}

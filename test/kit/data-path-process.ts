@@ -1,0 +1,58 @@
+/**
+ * A data path in a process of its own, for tests that kill one: run it in a node's network namespace with
+ * `BPF_DIR VTEP_ADDRESS PORT HOOK`. Each line on standard input is a request, each line on standard output its answer;
+ * the first says that it is open. `{"desired": entries}` brings the kernel to these entries.
+ */
+
+import { createInterface } from 'node:readline';
+import { parseAddress } from '../../src/core/address.ts';
+import { diff } from '../../src/core/change.ts';
+import { type ForwardingEntry, stateOf } from '../../src/core/forwarding.ts';
+import { openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
+import { messageOf } from '../../src/errors.ts';
+import { openNetlink } from '../../src/netlink/netlink.ts';
+import type { DataPath } from '../../src/ports/data-path.ts';
+
+export type Request =
+  | { readonly desired: readonly ForwardingEntry[] }
+  | { readonly ask: 'state' | 'counters' | 'events' | 'close' };
+
+const [bpfDir = '', address = '', port = '', hook = ''] = process.argv.slice(2);
+const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
+const write = (fields: unknown, event: string) => void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`);
+const netlink = await openNetlink();
+const dataPath = await openEbpfDataPath({
+  vtep: { address: parseAddress(address), port: Number(port) },
+  bpfDir,
+  netlink,
+  log: { debug: () => {}, info: () => {}, warn: write, error: write },
+  hook: hook === 'clsact' ? 'clsact' : 'tcx',
+});
+const ended = new AbortController();
+const events: unknown[] = [];
+const listening = gather();
+tell({ reason: dataPath.reason });
+
+for await (const line of createInterface({ input: process.stdin })) {
+  tell(await answer(dataPath, JSON.parse(line) as Request).catch((error: unknown) => ({ error: messageOf(error) })));
+}
+ended.abort();
+await listening;
+await dataPath.close();
+await netlink.close();
+
+async function gather(): Promise<void> {
+  for await (const event of dataPath.events(ended.signal)) events.push(event);
+}
+
+async function answer(opened: DataPath, request: Request): Promise<unknown> {
+  if ('desired' in request) {
+    const changes = diff(stateOf(request.desired), await opened.read());
+    await opened.apply(changes);
+    return { changes: changes.length };
+  }
+  if (request.ask === 'state') return { state: [...(await opened.read()).values()] };
+  if (request.ask === 'counters') return { counters: await opened.counters() };
+  if (request.ask === 'events') return { events: events.splice(0) };
+  return { closed: await opened.close() };
+}
