@@ -4,16 +4,27 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { link, mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 /** What a name that is not finished ends with. */
 export const unfinished = '.tmp';
 
-/** Makes a directory, for its owner alone, unless it is there. */
+/**
+ * Makes a directory, and those above it, for its owner alone, unless it is there. Step by step, to flush each parent,
+ * and because Node's own `recursive` never ends where the kernel lets nothing be made, such as below /proc.
+ */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: 0o700 });
-  if (first !== undefined) await flushDirectory(dirname(first));
+  try {
+    await mkdir(path, { mode: 0o700 });
+    await flushDirectory(dirname(path));
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return;
+    if (errorCode(error) !== 'ENOENT' || existsSync(dirname(path))) throw error;
+    await makeDirectory(dirname(path));
+    await makeDirectory(path);
+  }
 }
 
 /** Replaces a file. It is on disk when this settles. */

@@ -5,7 +5,9 @@ export function createQueues(): <T>(name: string, action: () => Promise<T>) => P
     const before = tails.get(name) ?? Promise.resolve();
     const result = before.then(action);
     // The next one does not care how this one ended; its caller does.
-    const tail: Promise<unknown> = result.catch(() => undefined).then(() => tails.get(name) === tail && tails.delete(name));
+    const tail: Promise<unknown> = result
+      .catch(() => undefined)
+      .then(() => tails.get(name) === tail && tails.delete(name));
     tails.set(name, tail);
     return result;
   };

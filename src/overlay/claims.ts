@@ -99,6 +99,11 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
       addresses.map((address) => claimKey(network, address)),
       signal,
     );
+    // Addresses first: a MAC made from a taken address is taken too, and the address is what the user can change.
+    const operations: StoreOperation[] = [];
+    for (const [index, address] of addresses.entries()) {
+      operations.push(await planAddress(claim, address, found[index] ?? null, signal));
+    }
     const owner = await records.read(codecs.macClaim, key, signal);
     if (owner !== null && !isLeftover(owner.value, endpoint)) {
       const { endpoint: holder, node } = owner.value;
@@ -109,12 +114,8 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
         node: await nodeName(node, signal),
       });
     }
-    const operations: StoreOperation[] = [
-      { kind: 'put', key, value: codecs.macClaim.encode({ node: self, endpoint }), expect: owner?.revision ?? 0 },
-    ];
-    for (const [index, address] of addresses.entries()) {
-      operations.push(await planAddress(claim, address, found[index] ?? null, signal));
-    }
+    const value = codecs.macClaim.encode({ node: self, endpoint });
+    operations.push({ kind: 'put', key, value, expect: owner?.revision ?? 0 });
     return { operations, answer: (revision) => revision };
   };
   const planReleaseEndpoint = async (claim: EndpointClaim, signal: AbortSignal): Promise<Plan<void>> => {

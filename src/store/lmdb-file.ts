@@ -7,9 +7,9 @@
  * its root's page number last; the first one's first field is the page size.
  */
 
-import { type BigIntStats, closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { type BigIntStats, closeSync, existsSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 /** Specification (liblmdb mdb.c). */
 const magic = 0xbeef_c0de;
@@ -26,7 +26,7 @@ export type FileIdentity = string;
 
 /** @throws Error of the file system */
 export async function prepareDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeDirectory(directory);
   const problem = damage(dataFile(directory));
   if (problem !== null) throw new Error(`${dataFile(directory)} is damaged: ${problem}`);
 }
@@ -35,6 +35,19 @@ export async function prepareDirectory(directory: string): Promise<void> {
 export function identify(directory: string): FileIdentity {
   const { dev, ino } = statSync(dataFile(directory), { bigint: true }) as BigIntStats;
   return `${dev}:${ino}`;
+}
+
+/** Step by step: Node's own `recursive` never ends where the kernel lets nothing be made, such as below /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return; // Opening says so if it is no directory.
+    if (code !== 'ENOENT' || dirname(path) === path || existsSync(dirname(path))) throw error;
+    await makeDirectory(dirname(path));
+    await makeDirectory(path);
+  }
 }
 
 function dataFile(directory: string): string {

@@ -221,11 +221,12 @@ denial(
     const store = await openStore(consul.url, { token });
     await put(store, 'f/_', '');
     await put(store, 'f/a', 'x');
+    const manager = await openStore(consul.url, { token: consul.token });
     const watch = observe(store, 'f/');
     await watch.next();
 
     await revoke();
-    await put(await openStore(consul.url, { token: consul.token }), 'f/a', 'wakes the watch');
+    await put(manager, 'f/a', 'wakes the watch');
     const lost = await watch.next(10_000);
 
     assert.is(lost.kind === 'lost' && 'code' in lost.error && lost.error.code, 'STORE_DENIED');
@@ -239,6 +240,7 @@ denial(
     }
     await watch.end();
     await store.close();
+    await manager.close();
   },
 );
 denial.run();

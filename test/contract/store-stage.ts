@@ -3,7 +3,7 @@
  * processes where there can be any. And what the tests ask of a watch.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -62,8 +62,10 @@ export async function consulStage(): Promise<Stage> {
 
 const workerFile = fileURLToPath(new URL('store-worker.ts', import.meta.url));
 
-export function employProcess(url: string, task: Work): Worker & { readonly process: ChildProcess } {
-  const command = ['--pdeathsig', 'KILL', process.execPath, '--import', 'tsx', workerFile, url, JSON.stringify(task)];
+/** `wrapper`: a command that runs another one, such as `unshare --net`. */
+export function employProcess(url: string, task: Work, wrapper: readonly string[] = []): Worker {
+  const program = [process.execPath, '--import', 'tsx', workerFile, url, JSON.stringify(task)];
+  const command = ['--pdeathsig', 'KILL', ...wrapper, ...program];
   const child = spawn('setpriv', command, { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   let complaints = '';
@@ -83,7 +85,7 @@ export function employProcess(url: string, task: Work): Worker & { readonly proc
     child.kill('SIGKILL');
     await once(child, 'exit');
   };
-  return { line, kill, process: child };
+  return { line, kill };
 }
 
 /** Events of a watch in the order of their coming, each to be waited for. */

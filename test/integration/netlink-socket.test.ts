@@ -3,10 +3,8 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readlinkSync } from 'node:fs';
 import * as assert from 'uvu/assert';
-import { bytes } from '../../src/netlink/attributes.ts';
-import { encodeLink } from '../../src/netlink/link.ts';
 import { type Netlink, openNetlink } from '../../src/netlink/netlink.ts';
-import { hasErrno, openRequestSocket } from '../../src/netlink/socket.ts';
+import { hasErrno } from '../../src/netlink/socket.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
 import { suite } from '../kit/suite.ts';
 

@@ -62,10 +62,14 @@ export interface Cluster {
   readonly store: StoreView;
   /** Null on LMDB. */
   readonly consul: ConsulCluster | null;
+  /** @throws when there are fewer */
+  node(index: number): ClusterNode;
   /** One more node, with engine, daemon and test image. */
   join(version: EngineVersion): Promise<ClusterNode>;
   /** Runs the same docker command on all nodes at once. */
   everywhere(words: string, ...rest: readonly string[]): Promise<readonly string[]>;
+  /** Removes all containers and then all networks of the driver, on all nodes, as a user would. */
+  sweep(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -102,14 +106,27 @@ async function assemble(lab: Lab, options: ClusterOptions): Promise<Cluster> {
     nodes,
     store: consul === null ? viewLmdb(url) : viewConsul(consul),
     consul,
+    node(index) {
+      const node = nodes[index];
+      if (node === undefined) throw new Error(`the cluster has no node ${index}`);
+      return node;
+    },
     async join(version) {
       const node = await start(await lab.node(), version);
       nodes.push(node);
       return node;
     },
     everywhere: (words, ...rest) => Promise.all(nodes.map((node) => node.docker(words, ...rest))),
+    sweep: async () => void (await Promise.all(nodes.map(sweep))),
     close: () => lab.close(),
   };
+}
+
+async function sweep({ docker }: ClusterNode): Promise<void> {
+  const containers = split(await docker('ps --all --quiet'));
+  if (containers.length > 0) await docker('rm --force', ...containers);
+  const networks = split(await docker('network ls --quiet --filter driver=weft'));
+  if (networks.length > 0) await docker('network rm', ...networks);
 }
 
 function createClusterNode(host: LabNode, engine: Engine, daemon: Daemon): ClusterNode {

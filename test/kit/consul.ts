@@ -54,6 +54,7 @@ export interface ConsulCluster {
 }
 
 interface Seat {
+  readonly name: string;
   readonly netns: string;
   readonly place: Place;
   readonly directory: string;
@@ -69,14 +70,15 @@ export async function startConsul(
   const program = await consulProgram();
   const seats: Seat[] = [];
   for (let i = 0; i < count; i += 1) {
-    const netns = `${lab.name}-c${numbers.first + i}`;
-    const directory = join(lab.directory, `c${numbers.first + i}`);
+    const name = `c${numbers.first + i}`;
+    const netns = `${lab.name}-${name}`;
+    const directory = join(lab.directory, name);
     mkdirSync(join(directory, 'data'), { recursive: true });
     await createNetns(netns);
     const place = await lab.router.plug(netns, numbers.firstLan + i, 1500);
-    seats.push({ netns, place, directory, program });
+    seats.push({ name, netns, place, directory, program });
   }
-  const servers = await Promise.all(seats.map((seat, i) => startServer(seat, seats, lab, numbers.first + i, options)));
+  const servers = await Promise.all(seats.map((seat) => startServer(seat, configurationOf(seat, seats, options), lab)));
   const [first] = servers;
   if (first === undefined) throw new Error('a Consul cluster needs a server');
   return formCluster(first, servers, program, options);
@@ -111,16 +113,10 @@ async function formCluster(
   };
 }
 
-async function startServer(
-  seat: Seat,
-  seats: readonly Seat[],
-  lab: Surroundings,
-  number: number,
-  options: ConsulOptions,
-): Promise<ConsulServer> {
-  const { netns, place, directory, program } = seat;
-  writeFileSync(join(directory, 'consul.json'), JSON.stringify(configuration(seat, seats, number, options), null, 2));
-  const station = createStation(`c${number}`, insideNetns(netns), lab.env);
+async function startServer(seat: Seat, configuration: object, lab: Surroundings): Promise<ConsulServer> {
+  const { name, netns, place, directory, program } = seat;
+  writeFileSync(join(directory, 'consul.json'), JSON.stringify(configuration));
+  const station = createStation(name, insideNetns(netns), lab.env);
   const launch = async () => {
     const agent = await station.spawn([program, 'agent', '-config-file', join(directory, 'consul.json')]);
     await eventually('the Consul agent answers', async () => {
@@ -132,7 +128,7 @@ async function startServer(
     return agent;
   };
   let agent: Running = await launch();
-  lab.onClose(async () => {
+  lab.onClose('store', async () => {
     // A paused one would not hear anything else.
     agent.signal('SIGCONT');
     await agent.stop();
@@ -154,10 +150,10 @@ async function startServer(
   };
 }
 
-function configuration(seat: Seat, seats: readonly Seat[], number: number, options: ConsulOptions): object {
+function configurationOf(seat: Seat, seats: readonly Seat[], options: ConsulOptions): object {
   return {
     server: true,
-    node_name: `c${number}`,
+    node_name: seat.name,
     datacenter: 'lab',
     data_dir: join(seat.directory, 'data'),
     bind_addr: seat.place.address,
@@ -167,7 +163,7 @@ function configuration(seat: Seat, seats: readonly Seat[], number: number, optio
     retry_interval: '1s',
     performance: { raft_multiplier: 1 },
     // Every watch of every simulated node may come from one address.
-    limits: { http_max_conns_per_client: 20_000 },
+    limits: { http_max_conns_per_client: 8_000 },
     ports: { dns: -1 },
     disable_update_check: true,
     leave_on_terminate: false,

@@ -69,7 +69,7 @@ export async function startDaemon(node: LabNode, lab: Surroundings, options: Dae
     return started;
   };
   let daemon = await launch();
-  lab.onClose(async () => void (await daemon.stop()));
+  lab.onClose('daemon', async () => void (await daemon.stop()));
   const tryCli = (argv: readonly string[], more?: CommandOptions) =>
     node.exec([weftProgram, ...argv, '--control-socket', controlSocket], more);
 

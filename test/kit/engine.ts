@@ -9,12 +9,12 @@
  * The version 1 plugin directory of an engine is visible from outside: `pluginDir`.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { attempt, type CommandOptions, eventually, type Outcome, type Running, start } from './command.ts';
 import type { Surroundings } from './lab.ts';
-import { findLeftovers, findMountNamespace, removeLeftovers } from './leftovers.ts';
+import { endCgroup, endProcess, findInMountNamespace, findLeftovers, removeLeftovers } from './leftovers.ts';
 import { createStation, type LabNode, type Station } from './node.ts';
 import { labFile } from './paths.ts';
 
@@ -88,12 +88,15 @@ export async function startEngine(node: LabNode, lab: Surroundings, options: Eng
     ...['unshare', '--mount', '--uts', 'sh', `${import.meta.dirname}/engine-namespace.sh`],
     ...[workshop.directory, workshop.bpfDir, node.name],
   ]);
-  lab.onClose(() => clear(keeper, workshop));
+  let running: Running | undefined;
+  lab.onClose('engine', () => clear(keeper, workshop, running));
   await keeper.waitFor('storage driver: ');
   const storageDriver = keeper.stdout().includes('overlay2') ? 'overlay2' : 'vfs';
-  const launch = () => launchDockerd(keeper, workshop, ['--storage-driver', storageDriver, ...(options.args ?? [])]);
+  const launch = async () => {
+    running = await launchDockerd(keeper, workshop, ['--storage-driver', storageDriver, ...(options.args ?? [])]);
+    return running;
+  };
   let dockerd = await launch();
-  lab.onClose(async () => void (await dockerd.stop('SIGTERM', 30_000)));
 
   const tryDocker = (argv: readonly string[], more: CommandOptions = {}) =>
     attempt(['docker', ...argv], { ...more, env: { ...workshop.env, ...more.env } });
@@ -126,7 +129,10 @@ export async function startEngine(node: LabNode, lab: Surroundings, options: Eng
       const { code } = await dockerd.stop('SIGTERM', 30_000);
       if (code > 128) throw new Error(`the engine of ${node.name} did not stop within 30 s`);
     },
-    kill: async () => void (await dockerd.stop('SIGKILL')),
+    async kill() {
+      await dockerd.stop('SIGKILL');
+      endContainerd(workshop);
+    },
     async start() {
       if (dockerd.isRunning()) throw new Error(`the engine of ${node.name} is running already`);
       dockerd = await launch();
@@ -192,14 +198,30 @@ function answers(socketPath: string): Promise<boolean> {
   });
 }
 
-/** Ends what still runs in an engine's surroundings: shims and containers of a killed dockerd, then the keeper. */
-async function clear(keeper: Running, workshop: Workshop): Promise<void> {
+/**
+ * Ends everything. Containers first, with no grace, so that the engine only has to clean up after them; then the engine;
+ * then what a killed engine left behind, and the keeper.
+ */
+async function clear(keeper: Running, workshop: Workshop, dockerd: Running | undefined): Promise<void> {
+  endCgroup(workshop.cgroup);
+  await dockerd?.stop('SIGTERM', 30_000);
   const failed = removeLeftovers([
-    ...findMountNamespace(keeper.pid),
+    ...findInMountNamespace(keeper.pid),
     ...findLeftovers((name) => name === workshop.cgroup).filter(({ kind }) => kind === 'cgroup'),
   ]);
   await keeper.stop('SIGKILL');
   if (failed.length > 0) throw new Error(failed.join('; '));
+}
+
+/**
+ * The kernel kills containerd when its dockerd dies. Where process 1 is slow to reap it, the next dockerd would take the
+ * dead one for running, because its pid still exists: so its pid file goes too.
+ */
+function endContainerd(workshop: Workshop): void {
+  const pidFile = join(workshop.directory, 'run/containerd/containerd.pid');
+  if (!existsSync(pidFile)) return;
+  endProcess(Number(readFileSync(pidFile, 'utf8')));
+  rmSync(pidFile);
 }
 
 function lastLines(file: string): string {

@@ -47,8 +47,17 @@ export interface Surroundings {
   readonly router: Router;
   /** Marks a process as the lab's. */
   readonly env: Readonly<Record<string, string>>;
-  /** Run by close(), the last first. */
-  onClose(stop: () => Promise<void>): void;
+  /** Run by close(). */
+  onClose(phase: Phase, stop: () => Promise<void>): void;
+}
+
+/** In this order: an engine that stops makes its daemon release its endpoints, which the daemon writes to the store. */
+const phases = ['engine', 'daemon', 'store'] as const;
+export type Phase = (typeof phases)[number];
+
+interface Stop {
+  readonly phase: Phase;
+  readonly stop: () => Promise<void>;
 }
 
 const firstConsulLan = 200;
@@ -63,7 +72,7 @@ export async function createLab(): Promise<Lab> {
   const directory = join(tmpdir(), name);
   mkdirSync(join(directory, 'bpf'), { recursive: true });
   execFileSync('mount', ['-t', 'bpf', 'bpf', join(directory, 'bpf')]);
-  const stops: (() => Promise<void>)[] = [];
+  const stops: Stop[] = [];
   const router = await createRouter(`${name}-r`).catch((error: unknown) => {
     removeAll(name);
     throw error;
@@ -73,14 +82,14 @@ export async function createLab(): Promise<Lab> {
     directory,
     router,
     env: { WEFT_LAB: name },
-    onClose: (stop: () => Promise<void>) => void stops.push(stop),
+    onClose: (phase: Phase, stop: Stop['stop']) => void stops.push({ phase, stop }),
   };
   const lab = assemble(surroundings, stops);
   open.add(lab);
   return lab;
 }
 
-function assemble(surroundings: Surroundings, stops: (() => Promise<void>)[]): Lab {
+function assemble(surroundings: Surroundings, stops: Stop[]): Lab {
   const { name, directory, router } = surroundings;
   const nodes: LabNode[] = [];
   let consulServers = 0;
@@ -113,10 +122,11 @@ function assemble(surroundings: Surroundings, stops: (() => Promise<void>)[]): L
   return lab;
 }
 
-async function closeLab(name: string, stops: readonly (() => Promise<void>)[]): Promise<void> {
+async function closeLab(name: string, stops: readonly Stop[]): Promise<void> {
   const failures: string[] = [];
-  for (const stop of stops.toReversed()) {
-    await stop().catch((error: unknown) => failures.push(String(error)));
+  for (const phase of phases) {
+    const ended = await Promise.allSettled(stops.filter((each) => each.phase === phase).map(({ stop }) => stop()));
+    failures.push(...ended.flatMap((each) => (each.status === 'rejected' ? [String(each.reason)] : [])));
   }
   failures.push(...removeAll(name));
   if (failures.length > 0) throw new Error(`lab ${name} did not close cleanly: ${failures.join('; ')}`);

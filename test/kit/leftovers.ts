@@ -52,14 +52,33 @@ export function findProcesses(variable: string, value: string): readonly Leftove
     .map((pid) => ({ kind: 'process', name: pid }) as const);
 }
 
-/** Processes in the mount namespace of a process, itself included; none when that is the one of this process too. */
-export function findMountNamespace(pid: number): readonly Leftover[] {
+/**
+ * Processes in the mount namespace of a process, itself included, and what they started elsewhere (containers of an
+ * engine); none when that is the namespace of this process or of the machine.
+ */
+export function findInMountNamespace(pid: number): readonly Leftover[] {
   const wanted = linkIfThere(`/proc/${pid}/ns/mnt`);
   if (wanted === '' || wanted === linkIfThere('/proc/self/ns/mnt') || wanted === linkIfThere('/proc/1/ns/mnt'))
     return [];
-  return entries('/proc')
-    .filter((entry) => /^\d+$/.test(entry) && linkIfThere(`/proc/${entry}/ns/mnt`) === wanted)
-    .map((name) => ({ kind: 'process', name }) as const);
+  const all = entries('/proc').filter((entry) => /^\d+$/.test(entry));
+  const found = new Set(all.filter((entry) => linkIfThere(`/proc/${entry}/ns/mnt`) === wanted));
+  // A child usually has a higher pid than its parent, but pids wrap round.
+  for (let before = -1; before !== found.size; ) {
+    before = found.size;
+    for (const entry of all) if (found.has(parentOf(entry))) found.add(entry);
+  }
+  return [...found].map((name) => ({ kind: 'process', name }) as const);
+}
+
+function parentOf(pid: string): string {
+  return /^PPid:\s+(\d+)/m.exec(readIfThere(`/proc/${pid}/status`))?.[1] ?? '0';
+}
+
+/** Kills what runs in a cgroup of this name. */
+export function endCgroup(name: string): void {
+  for (const cgroup of cgroups((found) => found === name)) {
+    for (const pid of processesIn(cgroup.name)) signalIfThere(pid, 'SIGKILL');
+  }
 }
 
 /** Whether the kit gave this name: only such things are removed. */
@@ -108,17 +127,17 @@ function removeTree(path: string): void {
 }
 
 /** Kills a process and waits until the kernel has taken down what it held. */
-function endProcess(pid: number): void {
+export function endProcess(pid: number): void {
   signalIfThere(pid, 'SIGKILL');
   for (let round = 0; round < 200 && isAlive(pid); round++) sleepSync(10);
 }
 
 /** Kills what runs in a cgroup and below, and removes it. */
 function removeCgroup(path: string): void {
-  for (const child of directories(path)) removeCgroup(join(path, child));
-  const pids = readIfThere(join(path, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
+  const pids = processesIn(path);
   for (const pid of pids) signalIfThere(pid, 'SIGKILL');
   for (const pid of pids) endProcess(pid);
+  for (const child of directories(path)) removeCgroup(join(path, child));
   // The kernel lets go of it a moment after its last process ended.
   for (let round = 0; round < 100 && existsSync(path); round++) {
     try {
@@ -128,6 +147,11 @@ function removeCgroup(path: string): void {
     }
   }
   if (existsSync(path)) throw new Error('still in use after a second');
+}
+
+function processesIn(cgroup: string): readonly number[] {
+  const own = readIfThere(join(cgroup, 'cgroup.procs')).split('\n').filter(Boolean).map(Number);
+  return [...own, ...directories(cgroup).flatMap((child) => processesIn(join(cgroup, child)))];
 }
 
 /** Cgroups of ours, in each hierarchy (version 1) or the one (version 2). */

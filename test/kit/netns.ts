@@ -32,9 +32,11 @@ export async function deleteNetns(name: string): Promise<void> {
   if (code !== 0 && !stderr.includes('No such file')) throw new Error(`namespace ${name} not removed: ${stderr}`);
 }
 
-/** Runs lines of iproute2 (without the word `ip`) in one go, all or none reported. */
-export async function ipBatch(netns: string, lines: readonly string[]): Promise<void> {
-  await run([...insideNetns(netns), 'ip', '-batch', '-'], { input: `${lines.join('\n')}\n` });
+/** Runs lines of iproute2 (without the word `ip`) in one go, in order, until one fails. */
+export async function ipBatch(netns: string, lines: readonly string[], family?: '-4' | '-6'): Promise<void> {
+  if (lines.length === 0) return;
+  const flag = family === undefined ? [] : [family];
+  await run([...insideNetns(netns), 'ip', ...flag, '-batch', '-'], { input: `${lines.join('\n')}\n` });
 }
 
 /** Sets kernel parameters of a namespace, given as `net.…=value`. */

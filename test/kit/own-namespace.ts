@@ -5,7 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +23,9 @@ export function enterOwnNamespace(testFile: string): OwnNamespace {
   if (bpfRoot !== undefined) {
     run('mount', '-t', 'bpf', 'bpf', bpfRoot);
     run('ip', 'link', 'set', 'lo', 'up');
+    // Names of namespaces are files, and these are the test's own too.
+    mkdirSync('/run/netns', { recursive: true });
+    run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
     return { bpfRoot };
   }
   process.exit(runInside(fileURLToPath(testFile)));

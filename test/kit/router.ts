@@ -31,6 +31,11 @@ export interface Router {
   setMute(mute: boolean): Promise<void>;
 }
 
+const families = [
+  { flag: '-4', address: 'address', subnet: (lan: number) => `10.10.${lan}.0/24` },
+  { flag: '-6', address: 'address6', subnet: (lan: number) => `fd00:10:${lan}::/64` },
+] as const;
+
 export async function createRouter(netns: string): Promise<Router> {
   const places: Place[] = [];
   const lans = new Set<number>();
@@ -65,7 +70,9 @@ export async function createRouter(netns: string): Promise<Router> {
         `route add default via 10.10.${lan}.1`,
         `route add default via fd00:10:${lan}::1`,
       ]);
-      if (limits.size > 0) await writeLimits(netns, limits, lans);
+      // A LAN that is new must be in the tables of the limited nodes.
+      await clearLimits(netns, limits);
+      await writeLimits(netns, limits, lans);
       return place;
     },
     setPortUp: (place, up) => ipBatch(netns, [`link set ${place.port} ${up ? 'up' : 'down'}`]),
@@ -92,42 +99,34 @@ function nextPlace(places: readonly Place[], lan: number): Place {
 
 /** To the node: a host route with the limit. From it: a table of its own, in which every route has the limit. */
 async function writeLimits(netns: string, limits: ReadonlyMap<Place, number>, lans: ReadonlySet<number>) {
-  const lines: string[] = [];
-  for (const [place, bytes] of limits) {
-    lines.push(...hostRoutes(place, bytes, 'main'));
-    const table = tableOf(place);
-    lines.push(`rule add from ${place.address} iif lan${place.lan} lookup ${table} priority ${table}`);
-    lines.push(`rule add from ${place.address6} iif lan${place.lan} lookup ${table} priority ${table}`);
-    for (const lan of lans) {
-      if (lan === place.lan) continue;
-      lines.push(`route replace 10.10.${lan}.0/24 dev lan${lan} mtu lock ${bytes} table ${table}`);
-      lines.push(`route replace fd00:10:${lan}::/64 dev lan${lan} mtu lock ${bytes} table ${table}`);
-    }
-    for (const [other, otherBytes] of limits) {
-      if (other.lan !== place.lan) lines.push(...hostRoutes(other, Math.min(bytes, otherBytes), table));
-    }
+  for (const family of families) {
+    const lines = [...limits].flatMap(([place, bytes]) => {
+      const { lan } = place;
+      const table = tableOf(place);
+      const host = (to: Place, mtu: number, into: number | 'main') =>
+        `route replace ${to[family.address]} dev lan${to.lan} mtu lock ${mtu} table ${into}`;
+      const otherLans = [...lans].filter((other) => other !== lan);
+      const otherLimits = [...limits].filter(([other]) => other.lan !== lan);
+      return [
+        host(place, bytes, 'main'),
+        `rule add from ${place[family.address]} iif lan${lan} lookup ${table} priority ${table}`,
+        ...otherLans.map((to) => `route replace ${family.subnet(to)} dev lan${to} mtu lock ${bytes} table ${table}`),
+        ...otherLimits.map(([other, otherBytes]) => host(other, Math.min(bytes, otherBytes), table)),
+      ];
+    });
+    await ipBatch(netns, lines, family.flag);
   }
-  await ipBatch(netns, lines);
 }
 
 async function clearLimits(netns: string, limits: ReadonlyMap<Place, number>): Promise<void> {
-  for (const place of limits.keys()) {
-    const table = String(tableOf(place));
-    for (const [family, address] of [
-      ['-4', place.address],
-      ['-6', place.address6],
-    ] as const) {
-      await run([...insideNetns(netns), 'ip', family, 'rule', 'del', 'priority', table]);
-      await run([...insideNetns(netns), 'ip', family, 'route', 'flush', 'table', table]);
-      await run([...insideNetns(netns), 'ip', family, 'route', 'del', address, 'dev', `lan${place.lan}`]);
-    }
+  for (const family of families) {
+    const lines = [...limits.keys()].flatMap((place) => [
+      `rule del priority ${tableOf(place)}`,
+      `route flush table ${tableOf(place)}`,
+      `route del ${place[family.address]} dev lan${place.lan}`,
+    ]);
+    await ipBatch(netns, lines, family.flag);
   }
-}
-
-function hostRoutes(place: Place, bytes: number, table: number | 'main'): readonly string[] {
-  return [place.address, place.address6].map(
-    (address) => `route replace ${address} dev lan${place.lan} mtu lock ${bytes} table ${table}`,
-  );
 }
 
 function tableOf(place: Place): number {

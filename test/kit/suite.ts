@@ -5,6 +5,7 @@
  */
 
 import * as uvu from 'uvu';
+import { Assertion } from 'uvu/assert';
 
 /** Suites declared but not yet run. */
 const pending = new Set<string>();
@@ -54,9 +55,15 @@ function remembered<Context>(body: uvu.Callback<Context>): uvu.Callback<Context>
       await body(state);
     } catch (error) {
       hasFailed = true;
-      throw error;
+      throw printable(error);
     }
   };
+}
+
+/** uvu prints its own assertions; of another error it takes `details` for text, and ours is an object. */
+function printable(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof Assertion) return error;
+  return Object.assign(new Error(error.message), { stack: error.stack ?? error.message });
 }
 
 /** uvu swallows what a clean-up throws when a test has failed before it, so it is printed here. */

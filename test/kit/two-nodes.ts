@@ -35,8 +35,6 @@ export interface Wire {
 
 /** Namespaces `node1` and `node2` with `underlay` devices that are the ends of one wire. */
 export function connectNodes({ addresses, mtuBytes = 1500 }: Wire): void {
-  run('mkdir', '-p', '/run/netns');
-  run('mount', '-t', 'tmpfs', 'tmpfs', '/run/netns');
   for (const node of ['node1', 'node2']) run('ip', 'netns', 'add', node);
   const ends = ['name', 'underlay', 'netns', 'node1', 'type', 'veth', 'peer', 'name', 'underlay', 'netns', 'node2'];
   run('ip', 'link', 'add', ...ends);
@@ -47,6 +45,11 @@ export function connectNodes({ addresses, mtuBytes = 1500 }: Wire): void {
     run('ip', '-n', node, 'link', 'set', 'underlay', 'mtu', String(mtuBytes), 'up');
     run('ip', '-n', node, 'link', 'set', 'lo', 'up');
   }
+}
+
+/** Takes away what the functions here made. */
+export function disconnectNodes(containers: readonly string[]): void {
+  for (const namespace of [...containers, 'node1', 'node2']) run('ip', 'netns', 'delete', namespace);
 }
 
 /** Moves the endpoint's container end into a new namespace and sets it up as Docker would. */
@@ -60,6 +63,7 @@ export function startContainer(name: string, node: string, { id, addresses }: En
   }
   run('ip', '-n', name, 'link', 'set', 'lo', 'up');
   run('ip', '-n', name, 'link', 'set', 'eth0', 'up');
+  run('ip', '-n', name, 'route', 'add', '224.0.0.0/4', 'dev', 'eth0');
 }
 
 /** A command inside a namespace, which stays what `nsenter` makes of it: the mounts are those of the test. */
@@ -71,8 +75,15 @@ export function runInside(namespace: string, ...command: readonly string[]): str
   return run('nsenter', ...inside(namespace, ...command));
 }
 
-/** Starts a command inside a namespace; `output` is all it wrote, once it ended with success. */
-export function startInside(namespace: string, ...command: readonly string[]) {
+export interface Started {
+  /** Resolves when it wrote the first word. */
+  readonly ready: Promise<void>;
+  /** All it wrote, once it ended with success. */
+  readonly output: Promise<string>;
+}
+
+/** Starts a command inside a namespace. */
+export function startInside(namespace: string, ...command: readonly string[]): Started {
   const child = spawn('nsenter', [...inside(namespace, ...command)], { stdio: ['ignore', 'pipe', 'pipe'] });
   const written: string[] = [];
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => written.push(String(chunk)));
@@ -80,7 +91,8 @@ export function startInside(namespace: string, ...command: readonly string[]) {
     if (status === 0) return written.join('');
     throw new Error(`${command.join(' ')} in ${namespace} ended with ${status}: ${written.join('')}`);
   });
-  return { output, stop: () => child.kill() };
+  const ready = Promise.race([once(child.stdout, 'data'), output]).then(() => {});
+  return { ready, output };
 }
 
 /** Opens the data path of a node and waits until it stands. */

@@ -104,7 +104,7 @@ export function testConnectivity(store: StoreKind): void {
 
   test('a broadcast reaches every container once, on this node and on others, and never comes back', async (context) => {
     const { cluster, containers } = context;
-    const [sender, ...others] = [...containers, await defined(cluster.nodes[0]).run('neighbour', { network: 'blue' })];
+    const [sender, ...others] = [...containers, await cluster.node(0).run('neighbour', { network: 'blue' })];
     const stations = [defined(sender), ...others];
 
     for (const address of ['10.77.0.255', '255.255.255.255']) {
@@ -118,7 +118,7 @@ export function testConnectivity(store: StoreKind): void {
 
   test('a multicast reaches every member of the group once, over IPv4, and never comes back', async (context) => {
     const { cluster, containers } = context;
-    const stations = [...containers, await defined(cluster.nodes[0]).container('neighbour', 'blue')];
+    const stations = [...containers, await cluster.node(0).container('neighbour', 'blue')];
     const receive = { group: '239.77.1.2', device: 'eth0', settleMs: 500 };
 
     for (const sender of stations.slice(1, 3)) {
@@ -150,8 +150,7 @@ export function testConnectivity(store: StoreKind): void {
 
   test('when containers and networks are gone, nothing of them is left on any node or in the store', async (context) => {
     const { cluster } = context;
-    for (const node of cluster.nodes) await node.docker('rm --force', ...(await node.docker('ps -aq')).split('\n'));
-    await cluster.everywhere('network rm blue');
+    await cluster.sweep();
 
     await requireClean(cluster);
   });

@@ -1,0 +1,168 @@
+/**
+ * Results as Markdown for people. A ratio is the median over the runs of (other's cost / Weft's cost) in one run; in
+ * brackets the least and the most of them. Above 1, Weft is cheaper.
+ */
+
+import type { ControlPlaneFigures, Mode, PacketScenario, Percentiles, Results } from './results.ts';
+import { median, ratioOf } from './statistics.ts';
+
+interface Column {
+  readonly label: string;
+  readonly title: string;
+}
+
+interface Table {
+  readonly place: PacketScenario['place'];
+  readonly title: string;
+  readonly weft: string;
+  readonly paths: readonly Column[];
+  readonly against: readonly Column[];
+}
+
+const tables: readonly Table[] = [
+  {
+    place: 'between nodes',
+    title: 'Between containers of two nodes',
+    weft: 'weft',
+    paths: [
+      { label: 'underlay', title: 'bare underlay' },
+      { label: 'forward', title: 'routed, no tunnel' },
+      { label: 'weft', title: '**Weft**' },
+      { label: 'kernel_nonf', title: 'vxlan + bridge, br_netfilter off' },
+      { label: 'kernel', title: 'vxlan + bridge, br_netfilter on' },
+    ],
+    against: [
+      { label: 'kernel', title: 'cheaper than with br_netfilter' },
+      { label: 'kernel_nonf', title: 'cheaper than without' },
+    ],
+  },
+  {
+    place: 'on one node',
+    title: 'Between containers of one node',
+    weft: 'weft_local',
+    paths: [
+      { label: 'veth', title: 'bare cable' },
+      { label: 'weft_local', title: '**Weft**' },
+      { label: 'bridge', title: 'bridge, br_netfilter on' },
+    ],
+    against: [{ label: 'bridge', title: 'cheaper than the bridge' }],
+  },
+];
+
+const absent = 'not measured';
+
+export function toMarkdown(results: Results): string {
+  return [
+    ...heading(results),
+    ...tables.flatMap((table) => packetTable(table, results.packetCost)),
+    ...controlPlaneTable(results.controlPlane),
+    ...propagationTable(results),
+    ...results.missing.map(({ what, why }) => `Not measured: ${what}: ${why}.`),
+  ]
+    .join('\n')
+    .trimEnd();
+}
+
+function heading({ takenAt, isQuick, weft, machine }: Results): readonly string[] {
+  const { kernel, cpu, cpus, node, loadBefore, loadAfter } = machine;
+  const modified = weft.isModified ? ', with local changes' : '';
+  return [
+    `Taken ${takenAt.slice(0, 10)} on Linux ${kernel}, ${cpus} CPUs (${cpu}), Node.js ${node}, Weft ${weft.version} at`,
+    `commit ${weft.commit}${modified}; load average ${loadBefore} before and ${loadAfter} after the run.`,
+    ...(isQuick ? ['**A quick run: enough to see that the bench works, not to quote.**'] : []),
+    '',
+  ];
+}
+
+function packetTable(table: Table, all: readonly PacketScenario[]): readonly string[] {
+  const scenarios = all.filter(({ place }) => place === table.place);
+  const titles = ['', ...table.paths.map(({ title }) => title), ...table.against.map(({ title }) => title)];
+  return [
+    `**${table.title}**`,
+    '',
+    ...head(titles),
+    ...scenarios.map((scenario) =>
+      row([
+        describe(scenario),
+        ...table.paths.map(({ label }) => cost(scenario, label)),
+        ...table.against.map(({ label }) => ratio(scenario, label, table.weft)),
+      ]),
+    ),
+    '',
+    ...losses(scenarios),
+  ];
+}
+
+const modeTitles: Readonly<Record<Mode, string>> = {
+  udp: 'UDP, one way',
+  rr: 'UDP request and answer',
+  tcprr: 'TCP request and answer',
+  stream: 'TCP stream',
+};
+
+function describe({ mode, bytes }: PacketScenario): string {
+  return mode === 'stream' ? modeTitles.stream : `${modeTitles[mode]}, ${bytes} bytes`;
+}
+
+/** Of one CPU that does all the work of both ends. */
+function cost({ mode, bytes, paths }: PacketScenario, label: string): string {
+  const figures = paths[label];
+  if (figures === undefined) return absent;
+  const ns = median(figures.medianNs);
+  return mode === 'stream' ? `${((bytes * 8) / ns).toFixed(1)} Gbit/s` : `${(ns / 1000).toFixed(2)} µs`;
+}
+
+function ratio({ paths }: PacketScenario, label: string, weft: string): string {
+  const [own, other] = [paths[weft], paths[label]];
+  if (own === undefined || other === undefined) return absent;
+  const { median: middle, least, most } = ratioOf(other.medianNs, own.medianNs);
+  return `**${middle.toFixed(2)}x** (${least.toFixed(2)}–${most.toFixed(2)})`;
+}
+
+/** Packets that did not arrive make a median a lie, so they are told. */
+function losses(scenarios: readonly PacketScenario[]): readonly string[] {
+  const lines = scenarios.flatMap((scenario) =>
+    Object.entries(scenario.paths)
+      .filter(([, { lost }]) => lost > 0)
+      .map(([label, { lost, samples }]) => `${describe(scenario)}, ${label}: ${lost} lost beside ${samples} samples.`),
+  );
+  return lines.length === 0 ? [] : [...lines, ''];
+}
+
+function controlPlaneTable(rows: readonly ControlPlaneFigures[]): readonly string[] {
+  return [
+    '**Attaching a container: p50 / p99**',
+    '',
+    ...head(['store', 'endpoints on the node', 'CreateEndpoint + Join', 'CreateEndpoint', 'Join', 'RequestAddress']),
+    ...(rows.length === 0 ? [row([absent, '', '', '', '', ''])] : []),
+    ...rows.map(({ store, present, count, createAndJoin, createEndpoint, join, requestAddress }) =>
+      row([
+        store === 'lmdb' ? 'LMDB' : 'Consul',
+        `${present} to ${present + count}`,
+        `**${milliseconds(createAndJoin)}**`,
+        ...[createEndpoint, join, requestAddress].map(milliseconds),
+      ]),
+    ),
+    '',
+  ];
+}
+
+function propagationTable({ propagation }: Results): readonly string[] {
+  return propagation.map(
+    ({ store, nodes, count, known }) =>
+      `A new endpoint is known on all of ${nodes} nodes on ${store === 'lmdb' ? 'LMDB' : 'Consul'} after ` +
+      `${milliseconds(known)} (p50 / p99 of ${count}).\n`,
+  );
+}
+
+function milliseconds({ p50Ms, p99Ms }: Percentiles): string {
+  return `${p50Ms.toFixed(1)} / ${p99Ms.toFixed(1)} ms`;
+}
+
+function head(titles: readonly string[]): readonly string[] {
+  return [row(titles), `|${titles.map((_, i) => (i === 0 ? '---|' : '---:|')).join('')}`];
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}

@@ -1,0 +1,5 @@
+/** What a user may ask of Docker for a container or a network: see the suite; the store is Consul. */
+
+import { testOptions } from '../kit/e2e/options.ts';
+
+testOptions('consul');

@@ -1,0 +1,294 @@
+/**
+ * Three nodes on one Ethernet, in network namespaces held by processes that end with the test; call `enterOwnNamespace` first.
+ *
+ *   one    192.0.2.1   Weft's eBPF programs     containers oneA, oneB
+ *   two    192.0.2.2   Weft's eBPF programs     container  twoA
+ *   three  192.0.2.3   the kernel's own vxlan device and a bridge, static forwarding entries: container threeA
+ *
+ * Containers have 10.0.0.<n> and fd00::<n> in VNI 42, MAC 02:42:0a:00:00:0<n>; the tables of all nodes are complete.
+ */
+
+import { join } from 'node:path';
+import {
+  counter,
+  enums,
+  fdbEntry,
+  fdbKey,
+  floodEntry,
+  neighbour,
+  neighbourKey,
+  network,
+  networkKey,
+  peer,
+  peerKey,
+  port,
+  portKey,
+  reasons,
+  settings,
+  vtep,
+} from '../../src/datapath/ebpf/layout.gen.ts';
+import * as bpf from '../../src/native/binding.ts';
+import { run, start } from './command.ts';
+import { address, mac } from './frame.ts';
+import { mapped, tunnelPort, u32, vni } from './programs.ts';
+
+export interface Host {
+  /** The words before a command that make it run inside. */
+  readonly inside: readonly string[];
+  readonly pid: number;
+}
+
+export interface Container extends Host {
+  readonly mac: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+}
+
+export interface WeftNode extends Host {
+  readonly id: number;
+  readonly address: string;
+  map(name: string): bpf.MapFd;
+  /** Packets counted since the last call, by reason. */
+  counts(): Readonly<Record<string, number>>;
+  ifindex(device: string): Promise<number>;
+}
+
+export interface Lan {
+  readonly one: WeftNode;
+  readonly two: WeftNode;
+  readonly three: Host;
+  readonly oneA: Container;
+  readonly oneB: Container;
+  readonly twoA: Container;
+  readonly threeA: Container;
+}
+
+const object = new URL('../../native/build/overlay.bpf.o', import.meta.url).pathname;
+const containerMtu = 1450;
+
+export async function createLan(bpfRoot: string): Promise<Lan> {
+  const lan = await createHost();
+  await inside(lan, ['ip', 'link', 'add', 'lan', 'type', 'bridge']);
+  await inside(lan, ['ip', 'link', 'set', 'lan', 'up']);
+  const [one, two, three] = [await createHost(), await createHost(), await createHost()];
+  for (const [index, node] of [one, two, three].entries()) await plugIn(lan, node, index + 1);
+  const oneA = await createContainer(one, 1);
+  const oneB = await createContainer(one, 2);
+  const twoA = await createContainer(two, 3);
+  const threeA = await createContainer(three, 4);
+  const all = [oneA, oneB, twoA, threeA];
+  const first = await becomeWeft(one, 1, bpfRoot);
+  const second = await becomeWeft(two, 2, bpfRoot);
+  await fillTables(
+    first,
+    [oneA, oneB],
+    [
+      [2, twoA],
+      [3, threeA],
+    ],
+  );
+  await fillTables(
+    second,
+    [twoA],
+    [
+      [1, oneA],
+      [1, oneB],
+      [3, threeA],
+    ],
+  );
+  await becomeKernel(three, [
+    [1, oneA],
+    [1, oneB],
+    [2, twoA],
+  ]);
+  for (const container of all) await settle(container);
+  return { one: first, two: second, three, oneA, oneB, twoA, threeA };
+}
+
+/** Runs a command inside to its end and returns what it printed. */
+export function inside(host: Host, argv: readonly string[], timeoutMs = 20_000): Promise<string> {
+  return run([...host.inside, ...argv], { timeoutMs });
+}
+
+async function createHost(): Promise<Host> {
+  const holder = await start(['unshare', '--net', 'sleep', 'infinity']);
+  const host = { pid: holder.pid, inside: ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'] };
+  // The process is there before its namespace is.
+  while ((await run(['readlink', `/proc/${host.pid}/ns/net`])) === (await run(['readlink', '/proc/self/ns/net'])));
+  await inside(host, ['ip', 'link', 'set', 'lo', 'up']);
+  return host;
+}
+
+/** Gives a node its underlay device `u0`, the other end of which is a port of the LAN. */
+async function plugIn(lan: Host, node: Host, index: number): Promise<void> {
+  await inside(lan, [
+    'ip',
+    'link',
+    'add',
+    `p${index}`,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'u0',
+    'netns',
+    String(node.pid),
+  ]);
+  await inside(lan, ['ip', 'link', 'set', `p${index}`, 'master', 'lan', 'up']);
+  await inside(node, ['ip', 'address', 'add', `192.0.2.${index}/24`, 'dev', 'u0']);
+  await inside(node, ['ip', 'link', 'set', 'u0', 'address', `02:11:00:00:00:0${index}`, 'up']);
+}
+
+/** A container whose `eth0` leads to device `c<n>` of the node. */
+async function createContainer(node: Host, index: number): Promise<Container> {
+  const host = await createHost();
+  const container = { ...host, mac: `02:42:0a:00:00:0${index}`, ipv4: `10.0.0.${index}`, ipv6: `fd00::${index}` };
+  const name = `c${index}`;
+  await inside(node, ['ip', 'link', 'add', name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', String(host.pid)]);
+  await inside(node, ['ip', 'link', 'set', name, 'up']);
+  await inside(host, ['ip', 'link', 'set', 'eth0', 'address', container.mac, 'mtu', String(containerMtu), 'up']);
+  await inside(host, ['ip', 'address', 'add', `${container.ipv4}/24`, 'dev', 'eth0']);
+  return container;
+}
+
+/** Duplicate detection runs for real: the address is usable once nobody has claimed it. */
+async function settle(container: Container): Promise<void> {
+  await inside(container, ['ip', 'address', 'add', `${container.ipv6}/64`, 'dev', 'eth0']);
+}
+
+async function becomeWeft(host: Host, id: number, bpfRoot: string): Promise<WeftNode> {
+  const { programs, maps } = bpf.loadObject({ path: object, pinPath: null, rodata: {} });
+  const vxlan = ['type', 'vxlan', 'external', 'dstport', String(tunnelPort), 'nolearning', 'noudpcsum'];
+  await inside(host, ['ip', 'link', 'add', 'x0', ...vxlan]);
+  await inside(host, ['ip', 'link', 'set', 'x0', 'up']);
+  const devices = (await inside(host, ['ls', '/proc/sys/net/ipv4/conf']))
+    .split(/\s+/)
+    .filter((name) => /^[cux]\d$/.test(name));
+  for (const [name, program] of programs) bpf.pin(program, join(bpfRoot, `${name}-${id}`));
+  for (const device of devices) {
+    const program = device.startsWith('c')
+      ? 'from_container'
+      : device.startsWith('u')
+        ? 'from_underlay'
+        : 'from_tunnel';
+    await inside(host, ['tc', 'qdisc', 'add', 'dev', device, 'clsact']);
+    const filter = ['bpf', 'direct-action', 'object-pinned', join(bpfRoot, `${program}-${id}`)];
+    await inside(host, ['tc', 'filter', 'add', 'dev', device, 'ingress', ...filter]);
+  }
+  const map = (name: string) => maps.get(name) ?? missing(name);
+  let last = readCounters(map('counters'));
+  return {
+    ...host,
+    id,
+    address: `192.0.2.${id}`,
+    map,
+    counts() {
+      const now = readCounters(map('counters'));
+      const changed = [...now].map(([name, packets]) => [name, packets - (last.get(name) ?? 0)] as const);
+      last = now;
+      return Object.fromEntries(changed.filter(([, packets]) => packets !== 0));
+    },
+    ifindex: async (device) => Number.parseInt(await inside(host, ['ip', '-o', 'link', 'show', device]), 10),
+  };
+}
+
+type Remote = readonly [node: number, container: Container];
+
+async function fillTables(node: WeftNode, local: readonly Container[], remote: readonly Remote[]): Promise<void> {
+  const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(node.map(name), key, value);
+  put('settings', u32(0), settings.encode({ address: mapped(node.address), port: tunnelPort }));
+  put(
+    'networks',
+    networkKey.encode({ vni }),
+    network.encode({ mtu: containerMtu, flags: enums.network_flags.NETWORK_MULTICAST }),
+  );
+  const others = [...new Set(remote.map(([id]) => id))];
+  for (const id of others) {
+    await putVtep(node, id, {});
+    put('peers', peerKey.encode({ vni, address: mapped(`192.0.2.${id}`) }), peer.encode({ vtep: id }));
+  }
+  const copies = [];
+  for (const container of local) {
+    const index = await node.ifindex(`c${container.ipv4.slice(-1)}`);
+    await putPort(node, container, 0);
+    put('fdb', fdbKey.encode({ vni, mac: mac(container.mac) }), fdbEntry.encode({ ifindex: index, vtep: 0, flags: 0 }));
+    copies.push({ kind: enums.flood_kind.FLOOD_LOCAL, target: index });
+  }
+  for (const [id, container] of remote) {
+    put('fdb', fdbKey.encode({ vni, mac: mac(container.mac) }), fdbEntry.encode({ ifindex: 0, vtep: id, flags: 0 }));
+  }
+  for (const container of [...local, ...remote.map(([, container]) => container)]) {
+    const entry = neighbour.encode({ mac: mac(container.mac), flags: 0 });
+    put('neighbours', neighbourKey.encode({ vni, address: mapped(container.ipv4) }), entry);
+    put('neighbours', neighbourKey.encode({ vni, address: mapped(container.ipv6) }), entry);
+  }
+  const values = [...copies, ...others.map((id) => ({ kind: enums.flood_kind.FLOOD_REMOTE, target: id }))];
+  const list = bpf.createArray({
+    name: 'flood',
+    valueSize: floodEntry.size,
+    values: values.map((copy) => floodEntry.encode(copy)),
+  });
+  bpf.mapUpdateInner(node.map('flood'), networkKey.encode({ vni }), list);
+  bpf.closeFd(list);
+}
+
+/** Writes how a node reaches another: on the link at 192.0.2.<id> unless told otherwise. */
+export async function putVtep(
+  node: WeftNode,
+  id: number,
+  changed: { readonly address?: string; readonly gateway?: string; readonly mtu?: number },
+): Promise<void> {
+  const record = {
+    address: mapped(changed.address ?? `192.0.2.${id}`),
+    gateway: changed.gateway === undefined ? new Uint8Array(16) : mapped(changed.gateway),
+    ifindex: await node.ifindex('u0'),
+    tunnelIfindex: await node.ifindex('x0'),
+    mtu: changed.mtu ?? 1500,
+    flags: 0,
+    port: tunnelPort,
+    family: 2,
+  };
+  bpf.mapUpdate(node.map('vteps'), u32(id), vtep.encode(record));
+}
+
+/** Writes the port of a container, with flags of `port_flags`. */
+export async function putPort(node: WeftNode, container: Container, flags: number): Promise<void> {
+  const key = portKey.encode({ ifindex: await node.ifindex(`c${container.ipv4.slice(-1)}`) });
+  const addresses = { ipv4: address(container.ipv4), ipv6: address(container.ipv6) };
+  bpf.mapUpdate(
+    node.map('ports'),
+    key,
+    port.encode({ vni, mtu: containerMtu, mac: mac(container.mac), flags, ...addresses }),
+  );
+}
+
+async function becomeKernel(host: Host, remote: readonly Remote[]): Promise<void> {
+  const own = ['local', '192.0.2.3', 'dev', 'u0', 'dstport', String(tunnelPort), 'nolearning'];
+  await inside(host, ['ip', 'link', 'add', 'x0', 'type', 'vxlan', 'id', String(vni), ...own]);
+  await inside(host, ['ip', 'link', 'add', 'b0', 'type', 'bridge', 'mcast_snooping', '0']);
+  for (const device of ['x0', 'c4']) await inside(host, ['ip', 'link', 'set', device, 'master', 'b0', 'up']);
+  await inside(host, ['ip', 'link', 'set', 'b0', 'up']);
+  for (const id of new Set(remote.map(([node]) => node))) {
+    await inside(host, ['bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', 'x0', 'dst', `192.0.2.${id}`]);
+  }
+  for (const [id, container] of remote) {
+    await inside(host, ['bridge', 'fdb', 'add', container.mac, 'dev', 'x0', 'dst', `192.0.2.${id}`]);
+  }
+}
+
+function readCounters(map: bpf.MapFd): ReadonlyMap<string, number> {
+  return new Map(
+    reasons.map(({ code, name }) => {
+      const all = bpf.mapLookup(map, u32(code)) ?? new Uint8Array(0);
+      let packets = 0;
+      for (let at = 0; at < all.length; at += counter.size) {
+        packets += Number(counter.decode(all.subarray(at, at + counter.size)).packets);
+      }
+      return [name, packets];
+    }),
+  );
+}
+
+function missing(name: string): never {
+  throw new Error(`the object has no map ${name}`);
+}
