@@ -16,12 +16,15 @@ die() {
 	exit 1
 }
 
-# quietly WHAT COMMAND...: runs it with its words in the log; when it fails, says what failed and the last word.
+# quietly WHAT COMMAND...: runs it with its words in the log; when it fails, says what failed and its first complaint.
 quietly() {
 	what=$1
 	shift
+	before=$(wc -l <$log)
 	"$@" >>$log 2>&1 && return
-	die "$what: $(grep -v '^ *$' $log | tail -n 1 | cut -c 1-200) (all of it: $log)"
+	complaint=$(tail -n "+$((before + 1))" $log | grep -iE '^E: |error' | grep -vE '^npm error( code.*)?$' | head -n 1)
+	[ -n "$complaint" ] || complaint=$(tail -n 1 $log)
+	die "$what: $(echo "$complaint" | cut -c 1-200) (all of it: $log)"
 }
 
 [ "$(id -u)" = 0 ] || die 'run it as root: network namespaces, eBPF and Docker engines need it'
@@ -83,13 +86,13 @@ install_packages() {
 install_modules() {
 	if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
 		say 'installing npm packages'
-		quietly 'npm ci' npm ci
+		quietly 'npm ci' npm ci --loglevel=error
 		touch node_modules/.package-lock.json
 	fi
 	for addon in raw-socket syscall-napi buffer2address; do
 		[ -n "$(find node_modules/$addon -name '*.node' -print -quit)" ] && continue
 		say "building the addon of $addon"
-		quietly "npm rebuild $addon" npm rebuild --foreground-scripts $addon
+		quietly "npm rebuild $addon" npm rebuild --loglevel=error --foreground-scripts $addon
 		[ -n "$(find node_modules/$addon -name '*.node' -print -quit)" ] || die "npm rebuild left no addon in $addon"
 	done
 }

@@ -99,6 +99,13 @@ export function errorTable(): ReadonlyArray<{ readonly code: ErrorCode; readonly
   return Object.entries(templates).map(([code, message]) => ({ code: code as ErrorCode, message }));
 }
 
+/** Implementation: a message must still say what to do when the value it quotes is a megabyte of nonsense. */
+const longestDetail = 400;
+
 function fill(template: string, details: ErrorDetails): string {
-  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => String(details[name] ?? whole));
+  return template.replaceAll(/\{(\w+)\}/g, (whole, name: string) => shortened(String(details[name] ?? whole)));
+}
+
+function shortened(text: string): string {
+  return text.length <= longestDetail ? text : `${text.slice(0, longestDetail)}…`;
 }

@@ -178,7 +178,14 @@ function ofFamily<Value extends Address | Subnet>(family: Family, value: Value):
 function describe(issue: z.core.$ZodIssue): string {
   const field = issue.path.length === 0 ? 'the body' : issue.path.map(step).join('').replace(/^\./, '');
   if (issue.code === 'custom') return `${field}${issue.message}`;
-  return `${field} ${issue.message}, got ${JSON.stringify(issue.input) ?? 'nothing'}`;
+  return `${field} ${issue.message}, got ${shown(issue.input)}`;
+}
+
+/** What is no plain value may be nested deeper than a printer can follow, so it is only named. */
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  return Array.isArray(value) ? 'a list' : 'a map';
 }
 
 function step(part: PropertyKey): string {

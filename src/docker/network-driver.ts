@@ -15,7 +15,7 @@
  */
 
 import type { Subnet } from '../core/address.ts';
-import { familyOf, prefixLength } from '../core/address.ts';
+import { familyOf, overlaps, prefixLength } from '../core/address.ts';
 import { overlayError } from '../errors.ts';
 import type { Verbs } from '../overlay/requests.ts';
 import type * as messages from './messages.ts';
@@ -115,11 +115,14 @@ function requireSubnets(subnets: readonly Subnet[], driverName: string): void {
   const method = 'NetworkDriver.CreateNetwork';
   if (subnets.length === 0) throw refusal(method, 'the network has no subnet; enable IPv4 or IPv6 for it');
   const whole = subnets.find((subnet) => prefixLength(subnet) === 0);
-  if (whole === undefined) return;
-  throw refusal(
-    method,
-    `pool ${whole} hands out no addresses; use --ipam-driver ${driverName} or leave the option out`,
-  );
+  if (whole !== undefined) {
+    const remedy = `use --ipam-driver ${driverName} or leave the option out`;
+    throw refusal(method, `pool ${whole} hands out no addresses; ${remedy}`);
+  }
+  for (const [index, subnet] of subnets.entries()) {
+    const other = subnets.slice(0, index).find((earlier) => overlaps(earlier, subnet));
+    if (other !== undefined) throw refusal(method, `subnet ${subnet} overlaps ${other} of the same network`);
+  }
 }
 
 function requireIpv6Room(subnets: readonly Subnet[], mtuBytes: number | null): void {

@@ -62,11 +62,6 @@ export async function nodeIdentity(stateDirectory: string): Promise<NodeId> {
   });
 }
 
-/** Changes with each boot of the machine (random(4)). */
-export async function bootId(): Promise<string> {
-  return (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-}
-
 /** Also removes what an earlier process did not finish writing: nobody was told that it had been saved. */
 async function prepare(directory: string): Promise<void> {
   await reading(directory, async () => {

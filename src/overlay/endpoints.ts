@@ -57,6 +57,19 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
     if (endpoint === null) throw overlayError('ENDPOINT_UNKNOWN', { endpoint: id });
     return endpoint;
   };
+  /** Interface names hold a part of the id only: two ids alike so far would share one interface. */
+  const requireOwnName = (id: EndpointId): void => {
+    const { hostInterface } = dataPath.interfacesOf(id);
+    const other = local.endpoints().find((each) => dataPath.interfacesOf(each.id).hostInterface === hostInterface);
+    if (other === undefined) return;
+    const existing = `${hostInterface} of endpoint ${other.id}`;
+    throw overlayError('ENDPOINT_CONFLICT', {
+      endpoint: id,
+      field: 'interface',
+      existing,
+      requested: 'one of its own',
+    });
+  };
   const claim = async (network: LocalNetwork, request: EndpointRequest): Promise<MacAddress> => {
     const { id, addresses } = request;
     const [first] = addresses;
@@ -96,6 +109,7 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
       const network = local.requireNetwork(request.networkId);
       const existing = local.endpoint(request.id);
       if (existing !== null) return requireSame(existing, request);
+      requireOwnName(request.id);
       creating.add(request.id);
       try {
         return await claim(network, request);
@@ -106,6 +120,7 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
     async join(networkId, id) {
       local.requireNetwork(networkId);
       const endpoint = require(id);
+      requireSameNetwork(endpoint, networkId);
       if (!endpoint.joined) {
         await local.saveEndpoint({ ...endpoint, joined: true, bootId });
         try {
@@ -143,8 +158,14 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
   };
 }
 
+function requireSameNetwork({ id, networkId: existing }: LocalEndpoint, requested: NetworkId): void {
+  if (existing === requested) return;
+  throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'network', existing, requested });
+}
+
 /** A repeated CreateEndpoint is fine when it asks for the same. */
-function requireSame(existing: LocalEndpoint, { id, addresses, mac }: EndpointRequest): MacAddress {
+function requireSame(existing: LocalEndpoint, { id, networkId, addresses, mac }: EndpointRequest): MacAddress {
+  requireSameNetwork(existing, networkId);
   const present = existing.addresses.join(', ');
   const requested = addresses.join(', ');
   if (present !== requested)

@@ -27,7 +27,7 @@ import { loadLocal } from './local.ts';
 import { serveMisses } from './misses.ts';
 import { createNetworks, identityOf } from './networks.ts';
 import { createPaths } from './paths.ts';
-import { createPools, poolId } from './pools.ts';
+import { createPools, parsePoolId, poolId } from './pools.ts';
 import { createPresence, type ProcessIdentity } from './presence.ts';
 import { createPublisher } from './publisher.ts';
 import { createReconciler } from './reconciler.ts';
@@ -168,10 +168,16 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     deleteEndpoint: (_, id) => endpoints.delete(id),
     endpointFacts: async (_, id) => endpoints.facts(id),
     requestPool: (request) => pools.request(request, limit()),
-    releasePool: (pool) => background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal)),
+    async releasePool(pool) {
+      parsePoolId(pool); // A retry would not make sense of it either.
+      await background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal));
+    },
     requestAddress: (request) => pools.requestAddress(request, limit()),
-    releaseAddress: (pool, address) =>
-      background.attempt(`release of address ${address}`, (signal) => pools.releaseAddress(pool, address, signal)),
+    async releaseAddress(pool, address) {
+      parsePoolId(pool);
+      const subject = `release of address ${address} of pool ${pool}`;
+      await background.attempt(subject, (signal) => pools.releaseAddress(pool, address, signal));
+    },
   };
 
   const start = async (): Promise<void> => {

@@ -110,7 +110,7 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     if (existing !== null) {
       if (wanted === null || wanted === existing) return { operations: [], answer: () => existing };
       throw overlayError('NETWORK_CONFLICT', {
-        network: poolLabel(pool.name) || pool.subnet,
+        network: pool.name === '' ? pool.subnet : `${pool.name} (${pool.subnet})`,
         field: 'gateway',
         existing,
         requested: wanted,

@@ -1,11 +1,11 @@
 /** What leaves a container for another node: the outer headers byte by byte, and when the kernel's device is asked instead. */
 
 import * as assert from 'uvu/assert';
-import { fdbKey } from '../../src/datapath/ebpf/layout.gen.ts';
+import { fdbKey, vtep } from '../../src/datapath/ebpf/layout.gen.ts';
 import * as bpf from '../../src/native/binding.ts';
 import { address, bytes, ethernet, ipv4, ipv6, mac, protocols, transports, u16, udp, vxlan } from '../kit/frame.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
-import { a, b, c, fate, loadPrograms, nodes, tunnelPort, vni } from '../kit/programs.ts';
+import { a, b, c, dropped, fate, loadPrograms, nodes, tunnelPort, u32, vni } from '../kit/programs.ts';
 import { suite } from '../kit/suite.ts';
 
 enterOwnNamespace(import.meta.url);
@@ -117,6 +117,14 @@ test('a frame for a container of the same node that is not IP stays unencapsulat
   const frame = ethernet({ destination: b.mac, source: a.mac, protocol: 0x88b5, payload: new Uint8Array(20) });
 
   fate(programs.fromContainer(frame), 'redirect', { LOCAL: 1 });
+});
+
+test('without a tunnel device, what needs it is a counted drop', () => {
+  const record = vtep.decode(bpf.mapLookup(programs.map('vteps'), u32(1)) ?? new Uint8Array(0));
+  bpf.mapUpdate(programs.map('vteps'), u32(1), vtep.encode({ ...record, tunnelIfindex: 0 }));
+
+  dropped(programs.fromContainer(ethernet({ ...toC, protocol: 0x88b5, payload: new Uint8Array(50) })), 'DROP_TUNNEL');
+  fate(programs.fromContainer(ipv4ToC()), 'redirect', { ENCAPSULATED: 1 });
 });
 
 test('a provisional entry is used like any other', () => {

@@ -22,6 +22,9 @@ test.before(async (context) => {
   context.lan = await createLan(bpfRoot);
   await pause(2500); // duplicate address detection and the first solicitations
 });
+test.after(async ({ lan }) => {
+  await lan?.close();
+});
 test.before.each(({ lan }) => {
   lan?.one.counts();
   lan?.two.counts();
@@ -60,10 +63,14 @@ const sender = `
 /** Sends a TCP stream in writes of 64 KiB and holds what arrived to what was sent. */
 async function streams(from: Container, to: Container, address: string): Promise<void> {
   const server = await start([...to.inside, process.execPath, '-e', receiver]);
-  await server.waitFor('listening');
-  const sent = await inside(from, [process.execPath, '-e', sender, address]);
-  const { stdout } = await server.ended;
-  assert.is(stdout.trim().split('\n')[1], sent);
+  try {
+    await server.waitFor('listening');
+    const sent = await inside(from, [process.execPath, '-e', sender, address]);
+    const { stdout } = await server.ended;
+    assert.is(stdout.trim().split('\n')[1], sent);
+  } finally {
+    await server.stop();
+  }
 }
 
 function lanOf(context: { lan?: Lan }): Lan {

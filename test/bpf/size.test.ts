@@ -1,9 +1,11 @@
 /** Packets too large for the path to their VTEP (native/bpf/lib/too_big.h): answered by ICMP, or left to outer fragmentation. */
 
 import * as assert from 'uvu/assert';
+import { vtep } from '../../src/datapath/ebpf/layout.gen.ts';
+import * as bpf from '../../src/native/binding.ts';
 import { bytes, ethernet, icmp, icmpv6, ipv4, ipv6, protocols, transports, u16, u32, udp } from '../kit/frame.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
-import { a, c, d, dropped, fate, loadPrograms } from '../kit/programs.ts';
+import { a, c, d, dropped, fate, u32 as hostOrder, loadPrograms } from '../kit/programs.ts';
 import { suite } from '../kit/suite.ts';
 
 enterOwnNamespace(import.meta.url);
@@ -85,6 +87,16 @@ test('what may be fragmented is left to the kernel device, unchanged', () => {
     fate(outcome, 'redirect', { FALLBACK: 1 });
     assert.equal(outcome.data, frame);
   }
+});
+
+test('IPv6 below its minimum MTU is left to outer fragmentation, above it the minimum is answered', () => {
+  const record = vtep.decode(bpf.mapLookup(programs.map('vteps'), hostOrder(2)) ?? new Uint8Array(0));
+  bpf.mapUpdate(programs.map('vteps'), hostOrder(2), vtep.encode({ ...record, mtu: 1300 }));
+
+  fate(programs.fromContainer(wrap(protocols.ipv6, ipv6Of(1280))), 'redirect', { FALLBACK: 1 });
+  const { data } = programs.fromContainer(wrap(protocols.ipv6, ipv6Of(1281)));
+  const mtuOffset = 14 + 40 + 4;
+  assert.equal(data.subarray(mtuOffset, mtuOffset + 4), u32(1280));
 });
 
 test('an ICMP error is never answered with another', () => {

@@ -46,6 +46,7 @@ interface Subject {
 }
 
 const { bpfRoot } = enterOwnNamespace(import.meta.url);
+const netlink = await openNetlink();
 const seed = Number(process.env['WEFT_TEST_SEED'] ?? Date.now() % 1_000_000);
 const vteps: readonly Vtep[] = [
   { address: parseAddress('192.0.2.2'), port: 14789 },
@@ -284,7 +285,6 @@ function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
   const host = (dataPath: DataPath) => dataPath.interfacesOf(endpointId('1 2')).hostInterface;
   const ifindexOf = (name: string) => Number(JSON.parse(run('ip', '-j', 'link', 'show', name))[0].ifindex);
   const log: EbpfOptions['log'] = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-  const netlinks: Array<Awaited<ReturnType<typeof openNetlink>>> = [];
 
   function withMap<Result>(name: string, use: (map: MapFd) => Result): Result {
     const map = openPinnedMap(pinned('maps', name));
@@ -338,16 +338,9 @@ function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
   return {
     name: `eBPF with ${hook}`,
     damages,
-    open: async () => {
-      const netlink = await openNetlink();
-      netlinks.push(netlink);
-      return openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook });
-    },
+    open: () => openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook }),
     remove: async () => {
-      const [netlink] = netlinks;
-      if (netlink === undefined) return;
       await removeEbpfDataPath(bpfDir, netlink);
-      for (const opened of netlinks.splice(0)) await opened.close();
       const links = run('ip', '-o', 'link')
         .split('\n')
         .filter((line) => /: (wh|wc|weft)/.test(line));
@@ -391,3 +384,7 @@ run('ip', 'address', 'add', '2001:db8::1/64', 'dev', 'underlay', 'nodad');
 run('ip', 'route', 'add', '198.51.100.0/24', 'via', '192.0.2.254');
 
 for (const hook of ['tcx', 'clsact'] as const) dataPathContract(ebpfSubject(hook));
+
+const end = suite<object>('end');
+end('netlink closes', () => netlink.close());
+end.run();

@@ -1,6 +1,7 @@
 import { createLab } from '../kit/lab.ts';
-import { createHand } from '../kit/plugin-client.ts';
 import { readLmdb, readNode, remainsOf, requireNothingLeft } from '../kit/node-state.ts';
+import { createHand } from '../kit/plugin-client.ts';
+
 const lab = await createLab();
 try {
   const host = await lab.node();
@@ -15,4 +16,6 @@ try {
   await requireNothingLeft(host, daemon, store);
   console.log(remainsOf(await readNode(host, daemon, store)));
   await store.close();
-} finally { await lab.close(); }
+} finally {
+  await lab.close();
+}

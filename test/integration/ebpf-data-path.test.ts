@@ -16,7 +16,7 @@ import { enterOwnNamespace } from '../kit/own-namespace.ts';
 import { suite } from '../kit/suite.ts';
 import {
   connectNodes,
-  disconnectNodes,
+  disconnect,
   type NodeProcess,
   runInside,
   startContainer,
@@ -72,7 +72,7 @@ function connectivity(variant: Variant): void {
   test.after(async ({ node1, node2 }) => {
     await node1.end();
     await node2.end();
-    disconnectNodes(containers);
+    disconnect(...containers, 'node1', 'node2');
     for (const node of ['node1', 'node2']) rmSync(join(bpfRoot, node, 'v1'), { recursive: true });
   });
 
@@ -134,6 +134,26 @@ function connectivity(variant: Variant): void {
     await sleep(100);
     const misses = (await node1.events()).filter(({ kind }) => kind === 'miss');
     assert.ok(misses.some((event) => event.kind === 'miss' && event.address === '10.77.1.200'));
+  });
+
+  test('a frame of an unknown MAC from a known VTEP is told as provisional, and is no entry', async ({
+    node1,
+    node2,
+  }) => {
+    const late = testEndpoint(1, 14);
+    await node2.desire(tablesOf([endpoints.c2, endpoints.c4, late], vtep1, [endpoints.c1, endpoints.c3]).values());
+    startContainer('late', 'node2', late);
+    runInside('late', 'sh', '-c', 'busybox ping -q -c 2 -W 1 10.77.1.2 || true');
+    await sleep(100);
+
+    const told = (await node1.events()).filter(({ kind }) => kind === 'provisional');
+    assert.ok(
+      told.some((event) => event.kind === 'provisional' && event.mac === late.mac && event.vtep === vtep2.address),
+    );
+    assert.is(await node1.desire(tables1.values()), 0);
+    runInside('late', 'ip', 'link', 'set', 'eth0', 'down');
+    await node2.desire(tables2.values());
+    disconnect('late');
   });
 
   test('killing and restarting the processes of both nodes loses no packet', async (nodes) => {

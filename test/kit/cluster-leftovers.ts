@@ -5,8 +5,8 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { eventually, run } from './command.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
+import { eventually, run } from './command.ts';
 
 /** The maps whose rows belong to networks and endpoints; all are empty when none is left. */
 const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'] as const;
@@ -55,7 +55,9 @@ async function onNode(node: ClusterNode): Promise<readonly string[]> {
   return [
     ...devices.map((device) => name(`device ${device}`)),
     ...readdirSync(join(pins, 'endpoints')).map((endpoint) => name(`pin of endpoint ${endpoint}`)),
-    ...readdirSync(join(pins, 'links')).filter((link) => /^w[hc]/.test(link)).map((link) => name(`link ${link}`)),
+    ...readdirSync(join(pins, 'links'))
+      .filter((link) => /^w[hc]/.test(link))
+      .map((link) => name(`link ${link}`)),
     ...rows.filter(([, count]) => count > 0).map(([map, count]) => name(`${count} rows of map ${map}`)),
     ...networks.map((network) => name(`network ${JSON.stringify(network)}`)),
     ...problems.map((problem) => name(`problem "${problem}"`)),

@@ -3,12 +3,12 @@
  * plugin, all on one store. Everything is done through the docker and weft commands, nothing behind their back.
  */
 
+import { type StoreView, viewConsul, viewLmdb } from './cluster-store.ts';
 import type { ConsulCluster } from './consul.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
 import { DockerError, type Engine, type EngineVersion, testImage } from './engine.ts';
 import { createLab, type Lab } from './lab.ts';
-import { type LabNode, type Station } from './node.ts';
-import { type StoreView, viewConsul, viewLmdb } from './cluster-store.ts';
+import type { LabNode, Station } from './node.ts';
 
 export type StoreKind = 'lmdb' | 'consul';
 

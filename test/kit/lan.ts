@@ -36,6 +36,7 @@ export interface Host {
   /** The words before a command that make it run inside. */
   readonly inside: readonly string[];
   readonly pid: number;
+  release(): Promise<unknown>;
 }
 
 export interface Container extends Host {
@@ -61,6 +62,8 @@ export interface Lan {
   readonly oneB: Container;
   readonly twoA: Container;
   readonly threeA: Container;
+  /** Ends the processes that hold the namespaces, and with them the namespaces. */
+  close(): Promise<void>;
 }
 
 const object = new URL('../../native/build/overlay.bpf.o', import.meta.url).pathname;
@@ -102,7 +105,10 @@ export async function createLan(bpfRoot: string): Promise<Lan> {
     [2, twoA],
   ]);
   for (const container of all) await settle(container);
-  return { one: first, two: second, three, oneA, oneB, twoA, threeA };
+  const close = async () => {
+    for (const host of [lan, one, two, three, ...all]) await host.release();
+  };
+  return { one: first, two: second, three, oneA, oneB, twoA, threeA, close };
 }
 
 /** Runs a command inside to its end and returns what it printed. */
@@ -112,7 +118,11 @@ export function inside(host: Host, argv: readonly string[], timeoutMs = 20_000):
 
 async function createHost(): Promise<Host> {
   const holder = await start(['unshare', '--net', 'sleep', 'infinity']);
-  const host = { pid: holder.pid, inside: ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'] };
+  const host = {
+    pid: holder.pid,
+    inside: ['nsenter', `--net=/proc/${holder.pid}/ns/net`, '--'],
+    release: () => holder.stop(),
+  };
   // The process is there before its namespace is.
   while ((await run(['readlink', `/proc/${host.pid}/ns/net`])) === (await run(['readlink', '/proc/self/ns/net'])));
   await inside(host, ['ip', 'link', 'set', 'lo', 'up']);

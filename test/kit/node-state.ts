@@ -6,8 +6,8 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { openStore } from '../../src/store/open.ts';
 import type { Store } from '../../src/ports/store.ts';
+import { openStore } from '../../src/store/open.ts';
 import { eventually, run } from './command.ts';
 import type { ConsulCluster } from './consul.ts';
 import type { Daemon } from './daemon.ts';
@@ -26,7 +26,7 @@ export interface StoreReader {
 export interface NodeState {
   readonly store: StoreRecords;
   /** Rows of each pinned table that belongs to networks and endpoints. */
-  readonly tables: Readonly<Record<string, unknown>>;
+  readonly tables: Readonly<Record<string, readonly unknown[]>>;
   readonly pins: readonly string[];
   readonly devices: readonly string[];
   /** Text of each file below the state directory. */
@@ -99,15 +99,39 @@ async function readTables({ bpfDir }: Place): Promise<NodeState['tables']> {
   const maps = join(bpfDir, 'v1', 'maps');
   if (!existsSync(maps)) return {};
   const dumps = tables.map(async (name) => {
-    const rows: unknown = JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', join(maps, name)]));
-    return [name, rows] as const;
+    const rows = JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', join(maps, name)])) as readonly Row[];
+    return [name, rows.map((row) => row.formatted ?? row)] as const;
   });
   return Object.fromEntries(await Promise.all(dumps));
+}
+
+/** Of bpftool; `formatted` where the map has types. */
+interface Row {
+  readonly formatted?: unknown;
 }
 
 function treeOf(directory: string): readonly string[] {
   if (!existsSync(directory)) return [];
   return (readdirSync(directory, { recursive: true }) as string[]).sort();
+}
+
+/** What differs between two readings, one line each. */
+export function differences(before: NodeState, after: NodeState): readonly string[] {
+  const [old, now] = [linesOf(before), linesOf(after)];
+  return [
+    ...[...old].filter((line) => !now.has(line)).map((line) => `gone: ${line}`),
+    ...[...now].filter((line) => !old.has(line)).map((line) => `new: ${line}`),
+  ];
+}
+
+function linesOf({ store, tables: rows, pins, devices, journal }: NodeState): ReadonlySet<string> {
+  return new Set([
+    ...Object.entries(store).map(([key, value]) => `store ${key} = ${value}`),
+    ...Object.entries(rows).flatMap(([name, table]) => table.map((row) => `table ${name}: ${JSON.stringify(row)}`)),
+    ...pins.map((path) => `pin ${path}`),
+    ...devices.map((name) => `device ${name}`),
+    ...Object.entries(journal).map(([path, text]) => `journal ${path}: ${text}`),
+  ]);
 }
 
 /** What is there of networks and endpoints: nothing, on a node that has none. */
@@ -117,7 +141,7 @@ export function remainsOf({ store, tables: rows, pins, devices, journal }: NodeS
       .filter((key) => !/^n\/(_|[0-9a-f]{16})$/.test(key))
       .map((key) => `store key ${key}`),
     ...Object.entries(rows)
-      .filter(([, table]) => Array.isArray(table) && table.length > 0)
+      .filter(([, table]) => table.length > 0)
       .map(([name, table]) => `rows of table ${name}: ${JSON.stringify(table).slice(0, 200)}`),
     ...pins.filter((path) => /\/endpoints\/|\/links\/w[hc]/.test(path)).map((path) => `pin ${path}`),
     ...devices.filter((name) => /^w[hc][0-9a-f]{12}$/.test(name)).map((name) => `device ${name}`),

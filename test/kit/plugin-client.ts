@@ -46,14 +46,17 @@ export function createPluginClient(socketPath: string): PluginClient {
       const startedMs = performance.now();
       const headers = { accept: 'application/vnd.docker.plugins.v1.2+json', 'content-length': Buffer.byteLength(body) };
       const signal = AbortSignal.timeout(limitMs);
-      const call = request({ socketPath, method: 'POST', path: `/${method}`, headers, agent: false, signal }, (reply) => {
-        let text = '';
-        reply.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        reply.once('error', reject);
-        reply.once('end', () =>
-          resolve({ status: reply.statusCode ?? 0, body: text, milliseconds: performance.now() - startedMs }),
-        );
-      });
+      const call = request(
+        { socketPath, method: 'POST', path: `/${method}`, headers, agent: false, signal },
+        (reply) => {
+          let text = '';
+          reply.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+          reply.once('error', reject);
+          reply.once('end', () =>
+            resolve({ status: reply.statusCode ?? 0, body: text, milliseconds: performance.now() - startedMs }),
+          );
+        },
+      );
       call.once('error', (cause) => reject(new Error(`${method} got no answer: ${cause.message}`, { cause })));
       call.end(body);
     });
@@ -109,6 +112,7 @@ export interface NetworkWishes {
 }
 
 export interface Hand extends PluginClient {
+  /** RequestPool, RequestAddress and CreateNetwork. What was given out goes back when a step fails. */
   createNetwork(wishes?: NetworkWishes): Promise<HandNetwork>;
   removeNetwork(network: HandNetwork): Promise<void>;
   /** RequestAddress and CreateEndpoint. What was reserved is given back when the endpoint fails, as an engine does. */
@@ -119,7 +123,7 @@ export interface Hand extends PluginClient {
   /** DeleteEndpoint and ReleaseAddress. */
   removeEndpoint(endpoint: HandEndpoint): Promise<void>;
   /** All that `docker run` does up to the container's first packet. */
-  run(network: HandNetwork): Promise<HandContainer>;
+  run(network: HandNetwork, wishes?: { readonly address?: string }): Promise<HandContainer>;
   /** All that `docker rm --force` does. */
   remove(container: HandContainer): Promise<void>;
 }
@@ -139,14 +143,22 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
     ...client,
     async createNetwork({ subnet = '', name, gateway = '', options = {}, id = newId() } = {}) {
       const named = name === undefined ? {} : { 'weft.network': name };
-      const place = { AddressSpace: 'WeftLocal', Pool: subnet, SubPool: '', Options: named, V6: false };
-      const { PoolID: pool, Pool } = await call('IpamDriver.RequestPool', place);
-      const given = { PoolID: pool, Address: gateway, Options: gatewayOptions };
-      const { Address: Gateway } = await call('IpamDriver.RequestAddress', given);
-      const generic = { 'com.docker.network.generic': { ...named, ...options } };
-      const data = [{ AddressSpace: 'WeftLocal', Pool, Gateway }];
-      await call('NetworkDriver.CreateNetwork', { NetworkID: id, Options: generic, IPv4Data: data, IPv6Data: [] });
-      return { id, pool: String(pool), subnet: String(Pool), gateway: withoutLength(String(Gateway)) };
+      const wanted = { AddressSpace: 'WeftLocal', Pool: subnet, SubPool: '', Options: named, V6: false };
+      const { PoolID: pool, Pool } = await call('IpamDriver.RequestPool', wanted);
+      const undo: (() => Promise<unknown>)[] = [() => call('IpamDriver.ReleasePool', { PoolID: pool })];
+      try {
+        const given = { PoolID: pool, Address: gateway, Options: gatewayOptions };
+        const { Address: Gateway } = await call('IpamDriver.RequestAddress', given);
+        const own = withoutLength(String(Gateway));
+        undo.push(() => call('IpamDriver.ReleaseAddress', { PoolID: pool, Address: own }));
+        const generic = { 'com.docker.network.generic': { ...named, ...options } };
+        const data = [{ AddressSpace: 'WeftLocal', Pool, Gateway }];
+        await call('NetworkDriver.CreateNetwork', { NetworkID: id, Options: generic, IPv4Data: data, IPv6Data: [] });
+        return { id, pool: String(pool), subnet: String(Pool), gateway: own };
+      } catch (error) {
+        for (const step of undo.toReversed()) await step();
+        throw error;
+      }
     },
     async removeNetwork({ id, pool, gateway }) {
       await call('IpamDriver.ReleaseAddress', { PoolID: pool, Address: gateway });
@@ -178,8 +190,8 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
       await call('NetworkDriver.DeleteEndpoint', { NetworkID: network.id, EndpointID: id });
       await call('IpamDriver.ReleaseAddress', { PoolID: network.pool, Address: address });
     },
-    async run(network) {
-      const endpoint = await hand.createEndpoint(network);
+    async run(network, wishes) {
+      const endpoint = await hand.createEndpoint(network, wishes);
       const device = await hand.join(endpoint);
       containers += 1;
       const netns = `${host.netns}-k${containers}`;

@@ -47,9 +47,9 @@ export function connectNodes({ addresses, mtuBytes = 1500 }: Wire): void {
   }
 }
 
-/** Takes away what the functions here made. */
-export function disconnectNodes(containers: readonly string[]): void {
-  for (const namespace of [...containers, 'node1', 'node2']) run('ip', 'netns', 'delete', namespace);
+/** Deletes namespaces, and with them the devices in them. */
+export function disconnect(...namespaces: readonly string[]): void {
+  for (const namespace of namespaces) run('ip', 'netns', 'delete', namespace);
 }
 
 /** Moves the endpoint's container end into a new namespace and sets it up as Docker would. */

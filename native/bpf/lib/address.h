@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Addresses as the maps hold them: four words in network order, IPv4 mapped into ::ffff:0:0/96 (RFC
- * 4291 section 2.5.5). */
+/*
+ * Addresses as the maps hold them: four words in network order, IPv4 mapped into ::ffff:0:0/96
+ * (RFC 4291 section 2.5.5).
+ */
 #ifndef WEFT_ADDRESS_H
 #define WEFT_ADDRESS_H
 

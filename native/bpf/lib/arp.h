@@ -3,11 +3,11 @@
  * ARP, answered where it is asked (RFC 826), because the control plane knows every address.
  *
  *   request for a known address    answered in place, sent back to the asker
- *   probe, sender 0.0.0.0          answered only when somebody else owns the address (RFC 5227
- * section 2.1) announcement, sender = target  never answered: it would fail duplicate detection;
- * flooded unknown address                told to user space, and flooded so that the first packet
- * is not lost everything else                forwarded like any frame, if its sender fields are the
- * endpoint's own
+ *   probe, sender 0.0.0.0          answered only when somebody else owns the address
+ *                                  (RFC 5227 section 2.1)
+ *   announcement, sender = target  never answered, duplicate detection would fail; flooded
+ *   unknown address                told to user space, and flooded: no first packet is lost
+ *   everything else                forwarded, if its sender fields are the endpoint's own
  */
 #ifndef WEFT_ARP_H
 #define WEFT_ARP_H

@@ -13,8 +13,7 @@
 #define SECOND_NS 1000000000ULL
 #define BUCKET_ATTEMPTS 4 /* lost races before a frame is refused */
 
-/* bucket_take - whether one more is allowed now. Not inlined: none of its callers is on the unicast
- * path. */
+/* bucket_take - whether one more is allowed now. */
 static __noinline bool bucket_take(enum bucket_kind kind, __u32 id, __u32 rate)
 {
 	struct bucket_key key = { .kind = kind, .id = id };

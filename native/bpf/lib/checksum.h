@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* The Internet checksum (RFC 1071), computed over words as they lie in memory: byte order does not
- * matter to it. */
+/*
+ * The Internet checksum (RFC 1071), computed over words as they lie in memory: byte order does not
+ * matter to it.
+ */
 #ifndef WEFT_CHECKSUM_H
 #define WEFT_CHECKSUM_H
 

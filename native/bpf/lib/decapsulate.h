@@ -2,11 +2,10 @@
 /*
  * A packet from a remote VTEP.
  *
- *   1. is it a plain tunnel packet for us?   no: the kernel's, untouched (fragments, options,
- * padding, GBP, GPE)
+ *   1. is it a plain tunnel packet for us?   if not, it is the kernel's, untouched:
+ *                                             fragments, options, padding, GBP, GPE
  *   2. may this VTEP and this source MAC send in this network?
- *   3. where does it go?                     one local port, or all of them; never back to another
- * VTEP
+ *   3. where does it go?                     one local port or all; never to another VTEP
  *   4. combine ECN, remove 50 bytes, hand over
  *
  * Everything that may refuse comes before the packet is modified, so a refusal of step 4 still
@@ -21,8 +20,7 @@
 #include "learn.h"
 #include "vxlan.h"
 
-/* Linux 6.3; the uapi header of Debian 12 is older. Refused by 6.1, which then leaves inner IPv6 to
- * the kernel. */
+/* Linux 6.3, not in Debian 12's headers. 6.1 refuses it, and inner IPv6 is left to the kernel. */
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 #define DECAPSULATE_FLAGS (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
 #define OUTER_LENGTH (ETH_HLEN + sizeof(struct outer_ipv4))
@@ -37,8 +35,7 @@ static __always_inline bool outer_is_for_tunnel(const void *data, const struct s
 	       !(outer->ip.frag_off & bpf_htons(~IPV4_DONT_FRAGMENT));
 }
 
-/* outer_is_plain - nothing the kernel would treat otherwise: exact lengths, right checksum, no
- * extension of VXLAN. */
+/* outer_is_plain - exact lengths, right checksum, no extension of VXLAN. */
 static __always_inline bool outer_is_plain(const struct outer_ipv4 *outer, __u32 length)
 {
 	__be32 first = outer->flags & bpf_htonl(VXLAN_FIRST_BYTE);
@@ -85,8 +82,10 @@ static __always_inline int outer_read(struct __sk_buff *skb, struct origin *orig
 	return 0;
 }
 
-/* outer_remove - takes the outer headers off. Returns 0, or a negative reason; -DECLINED left the
- * packet untouched. */
+/*
+ * outer_remove - takes the outer headers off.
+ * Returns 0, or a negative reason; after -DECLINED the packet is as it was.
+ */
 static __always_inline int outer_remove(struct __sk_buff *skb, const struct frame *frame)
 {
 	__u64 flags = DECAPSULATE_FLAGS | decap_flags;
@@ -100,11 +99,9 @@ static __always_inline int outer_remove(struct __sk_buff *skb, const struct fram
 	if (data + ETH_HLEN > packet_end(skb))
 		return -DROP_HEADER_WRITE;
 	ethernet_write(data, frame);
-	/* The kernel's UDP consumes one verified checksum even where it is zero; so that none is
-	 * taken for the inner one. */
+	/* As the kernel's UDP does, so that an outer checksum is not taken for the inner one. */
 	bpf_csum_level(skb, BPF_CSUM_LEVEL_DEC);
-	/* What the underlay device said is nothing to the container. Volatile: two fields must not
-	 * become one store. */
+	/* Nothing to the container. Volatile: two fields must not become one store. */
 	*(volatile __u32 *)&skb->queue_mapping = 0;
 	*(volatile __u32 *)&skb->mark = 0;
 	return 0;

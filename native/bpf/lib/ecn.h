@@ -46,8 +46,10 @@ static __always_inline int ecn_combine(struct __sk_buff *skb, __u8 family, __u8 
 	return inner == ECN_NONE ? -DROP_ECN : inner == ECN_CE ? 0 : ECN_CE;
 }
 
-/* ecn_write - marks the IP packet of a frame that starts at offset 0. Returns 0, or a negative drop
- * reason. */
+/*
+ * ecn_write - marks the IP packet of a frame that starts at offset 0. Returns 0, or a negative drop
+ * reason.
+ */
 static __noinline int ecn_write(struct __sk_buff *skb, __u8 family, __u8 mark)
 {
 	__u8 old, new;

@@ -2,12 +2,11 @@
 /*
  * A frame to a remote VTEP.
  *
- *   1. decline what the fast path cannot do, before anything is modified: the kernel's device takes
- * it
- *   2. make 50 bytes of room; the helper marks the packet as a UDP tunnel, so its segments are cut
- * inside
+ *   1. leave what the fast path cannot do to the kernel's device, before anything is modified
+ *   2. make 50 bytes of room; the helper marks the packet as a UDP tunnel, so that it is segmented
+ *      inside
  *   3. write the outer headers, and hand over to the underlay device with the next hop the control
- * plane resolved; the neighbour behind it stays the kernel's business
+ *      plane resolved; the neighbour behind it stays the kernel's business
  *
  * The UDP checksum is zero (RFC 7348 section 5): a program cannot ask for one per segment. DF is
  * set and the identification zero (RFC 6864), for sizes were checked; ECN is RFC 6040 section 4.1,
@@ -39,8 +38,8 @@ static __noinline int send_by_kernel(struct __sk_buff *skb, __u32 vni, const str
 	__u32 length = skb->len;
 	int error;
 
-	if (!vtep)
-		return -DROP_UNKNOWN_VTEP;
+	if (!vtep || !vtep->tunnel_ifindex)
+		return -DROP_TUNNEL;
 	error = tunnel_key_put(skb, vni, vtep, flags);
 	if (error)
 		return error;
@@ -84,15 +83,13 @@ static __always_inline int encapsulate(struct __sk_buff *skb, __u8 family, __u32
 	if (!own || !family || vtep->family != AF_INET || length + OVERHEAD_IPV4 > IPV4_LENGTH_MAX)
 		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
 	hash = skb->hash ? skb->hash : bpf_get_hash_recalc(skb);
-	/* Refused, untouched, for a frame that was decapsulated by us and is routed back:
-	 * -EALREADY. */
+	/* Refused for a frame that we decapsulated and a container routes back: -EALREADY. */
 	if (bpf_skb_adjust_room(skb, OVERHEAD_IPV4, BPF_ADJ_ROOM_MAC, ENCAPSULATE_FLAGS))
 		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
 	data = packet_data(skb);
 	if (data + OVERHEAD_IPV4 + TOS_OFFSET + 1 > packet_end(skb))
 		return -DROP_HEADER_WRITE;
-	/* The inner header still stands in front, and may stay: redirect_neigh replaces its MACs,
-	 * and wants them unicast. */
+	/* The inner header may stay in front: redirect_neigh replaces its MACs. */
 	ethernet_copy(data + OVERHEAD_IPV4, data);
 	((struct ethhdr *)data)->h_proto = bpf_htons(ETH_P_IP);
 	outer = data + ETH_HLEN;

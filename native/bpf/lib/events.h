@@ -23,8 +23,7 @@ static __always_inline void count(enum reason reason, __u32 bytes)
 	counter->bytes += bytes;
 }
 
-/* event_submit - puts an event on the ring; a full ring loses it, and the next miss or drop makes
- * another. */
+/* event_submit - a full ring loses the event; the next miss or drop makes another. */
 static __noinline int event_submit(const struct event *event)
 {
 	if (!event)

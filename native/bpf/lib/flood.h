@@ -76,8 +76,9 @@ static __always_inline int icmpv6_type(struct __sk_buff *skb, const struct frame
 		next = option[0];
 		at += (option[1] + 1) * 8;
 	}
-	return next == IPPROTO_ICMPV6 && !bpf_skb_load_bytes(skb, at, &type, sizeof(type)) ? type :
-											     -1;
+	if (next != IPPROTO_ICMPV6 || bpf_skb_load_bytes(skb, at, &type, sizeof(type)))
+		return -1;
+	return type;
 }
 
 /* flood_is_essential - what a network carries even with multicast off: broadcast, ND and MLD. */
@@ -92,8 +93,7 @@ static __always_inline bool flood_is_essential(struct __sk_buff *skb, const stru
 	return (type >= MLD_QUERY && type <= ND_REDIRECT) || type == MLD_REPORT_V2;
 }
 
-/* flood_check - whether a group frame may go to its network. Returns 0, or a negative drop reason.
- */
+/* flood_check - may a group frame go to its network? Returns 0, or a negative drop reason. */
 static __always_inline int flood_check(struct __sk_buff *skb, const struct frame *frame, __u32 vni,
 				       __u32 offset)
 {
@@ -110,13 +110,10 @@ static __always_inline int flood_check(struct __sk_buff *skb, const struct frame
 	return 0;
 }
 
-/* flood_copies - makes the copies. The packet itself stays with the caller. Returns 0, or a
- * negative drop reason. */
+/* flood_copies - makes them; the packet stays with the caller. Returns 0, or a negative reason. */
 static __noinline int flood_copies(struct __sk_buff *skb, __u32 vni, __u32 except, bool to_remotes)
 {
-	struct flooding flooding = {
-		.skb = skb, .vni = vni, .except = except, .to_remotes = to_remotes
-	};
+	struct flooding flooding = { skb, vni, except, to_remotes };
 	struct network_key key = { .vni = vni };
 	void *list = bpf_map_lookup_elem(&flood, &key);
 

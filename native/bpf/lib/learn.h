@@ -50,8 +50,7 @@ static __always_inline void source_address(struct __sk_buff *skb, __u32 frame, _
 		address_from_ipv4(address, ipv4);
 }
 
-/* learn - makes the provisional entry and tells user space. Returns 0, or a negative drop reason.
- */
+/* learn - makes the provisional entry and reports it. Returns 0, or a negative drop reason. */
 static __always_inline int learn(struct __sk_buff *skb, const struct origin *origin, __u32 vtep)
 {
 	struct event event = { .kind = EVENT_PROVISIONAL };

@@ -19,8 +19,10 @@ struct mac {
 	__u16 tail; /* bytes 4-5 */
 };
 
-/* The six bytes lie together at the start, so bpf_skb_load_bytes and bpf_skb_store_bytes may use
- * them. */
+/*
+ * The six bytes lie together at the start, so bpf_skb_load_bytes and bpf_skb_store_bytes may use
+ * them.
+ */
 _Static_assert(__builtin_offsetof(struct mac, tail) == 4, "mac");
 
 static __always_inline struct mac mac_read(const void *at)
@@ -34,8 +36,10 @@ static __always_inline void mac_write(void *at, struct mac mac)
 	*(__u16 *)(at + 4) = mac.tail;
 }
 
-/* mac_write_padded - writes the MAC and two zero bytes as two words, so that a hash reading words
- * need not wait. */
+/*
+ * mac_write_padded - writes the MAC and two zero bytes as two words, so that a hash reading words
+ * need not wait.
+ */
 static __always_inline void mac_write_padded(void *at, struct mac mac)
 {
 	*(__u32 *)at = mac.head;
@@ -67,8 +71,10 @@ static __always_inline bool mac_is_zero(struct mac mac)
 	return mac.head == 0 && mac.tail == 0;
 }
 
-/* mac_is_link_local_group - 01-80-C2-00-00-0x: spanning tree, LLDP, LACP; 802.1D says bridges keep
- * them. */
+/*
+ * mac_is_link_local_group - 01-80-C2-00-00-0x: spanning tree, LLDP, LACP; 802.1D says bridges keep
+ * them.
+ */
 static __always_inline bool mac_is_link_local_group(struct mac mac)
 {
 	return mac.head == bpf_htonl(0x0180c200) && (mac.tail & bpf_htons(0xfff0)) == 0;

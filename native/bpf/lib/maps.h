@@ -20,8 +20,10 @@ const volatile __u32 bum_rate = 1000;
 const volatile __u32 event_rate = 100;
 /* Provisional entries per second that one VTEP may cause; 0 lifts the limit. */
 const volatile __u32 learn_rate = 1000;
-/* Flags for bpf_skb_adjust_room on receive that the loader found this kernel to have
- * (DECAP_L4_UDP). */
+/*
+ * Flags for bpf_skb_adjust_room on receive that the loader found this kernel to have
+ * (DECAP_L4_UDP).
+ */
 const volatile __u64 decap_flags = 0;
 
 struct {

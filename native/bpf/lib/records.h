@@ -5,9 +5,8 @@
  * this file is the only truth.
  *
  * Byte order is in the type: __be for the wire's, __u for the host's. Addresses are 16 bytes in
- * network order, IPv4 as
- * ::ffff:a.b.c.d. Padding is explicit and named `spare`; writers set it to zero. Flags are enums so
- * that BTF keeps them.
+ * network order, IPv4 as ::ffff:a.b.c.d. Padding is explicit and named `spare`; writers set it to
+ * zero. Flags are enums so that BTF keeps them.
  */
 #ifndef WEFT_RECORDS_H
 #define WEFT_RECORDS_H

@@ -3,9 +3,10 @@
  * Packets that the path to their VTEP cannot carry whole. Containers send what the network's MTU
  * allows; a path that proves smaller, or a container that raised its own MTU, comes here.
  *
- *   may be fragmented (IPv4 without DF, not IP)   the kernel's device fragments the outer packet
- *   else                                          ICMP tells the sender: RFC 1191, RFC 8201; in the
- * name of the destination
+ *   IPv4 without DF, not IP                 the kernel's device fragments the outer packet
+ *   IPv6 no larger than its minimum MTU     the same, it cannot shrink (RFC 8200 section 5)
+ *   else                                    ICMP tells the sender, in the name of the destination:
+ *                                           RFC 1191, RFC 8201
  *
  * A segmented packet is judged by its segments, never by the length of the aggregate.
  */
@@ -24,6 +25,7 @@
 #define ICMPV6_FIRST_INFORMATIONAL 128 /* RFC 4443 section 2.1: errors are below */
 #define TCP_DATA_OFFSET 12
 #define UDP_HEADER_LENGTH 8
+#define IPV6_MTU_MIN 1280
 /* Implementation: answers per second and endpoint, and how much of the packet an answer quotes. */
 #define TOO_BIG_RATE 1000
 #define QUOTE_LENGTH 104
@@ -114,8 +116,10 @@ static __always_inline int answer_store(struct __sk_buff *skb, const void *answe
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/* too_big_ipv4 - fragmentation needed (RFC 1191 section 4). Never about an ICMP error (RFC 1122
- * section 3.2.2). */
+/*
+ * too_big_ipv4 - fragmentation needed (RFC 1191 section 4). Never about an ICMP error (RFC 1122
+ * section 3.2.2).
+ */
 static __noinline int too_big_answer_ipv4(struct __sk_buff *skb, __u32 mtu)
 {
 	struct too_big_ipv4 answer = {};
@@ -175,15 +179,19 @@ static __noinline int check_size(struct __sk_buff *skb, __u8 family, __u32 vni,
 				 const struct vtep *vtep, __u32 mtu)
 {
 	struct oversized packet;
+	__u32 length;
 
 	oversized_read(skb, family, &packet);
-	if (segment_length(skb, &packet) <= mtu)
+	length = segment_length(skb, &packet);
+	if (length <= mtu)
 		return 0;
-	if (!packet.dont_fragment)
+	if (!packet.dont_fragment || (family == AF_INET6 && length <= IPV6_MTU_MIN))
 		return send_by_kernel(skb, vni, vtep, 0);
 	if (!bucket_take(BUCKET_TOO_BIG, skb->ifindex, TOO_BIG_RATE))
 		return -DROP_TOO_BIG;
-	return family == AF_INET6 ? too_big_answer_ipv6(skb, mtu) : too_big_answer_ipv4(skb, mtu);
+	if (family == AF_INET6)
+		return too_big_answer_ipv6(skb, mtu > IPV6_MTU_MIN ? mtu : IPV6_MTU_MIN);
+	return too_big_answer_ipv4(skb, mtu);
 }
 
 #endif

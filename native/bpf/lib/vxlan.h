@@ -15,8 +15,7 @@
 
 /* Specification. */
 #define VXLAN_FLAG_I 0x08000000 /* the VNI is valid */
-#define VXLAN_FIRST_BYTE 0xff000000 /* I, and the bits by which GBP and GPE tell themselves apart  \
-				     */
+#define VXLAN_FIRST_BYTE 0xff000000 /* I, and the bits of GBP and GPE */
 #define IPV4_FIRST_BYTE 0x45 /* version 4, no options */
 #define OUTER_TTL 64
 #define SOURCE_PORT_FIRST 49152 /* RFC 7348 section 5: the dynamic range */

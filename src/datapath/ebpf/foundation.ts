@@ -26,7 +26,7 @@ export interface Foundation {
   isConcerned(change: KernelChange): boolean;
 }
 
-export interface Ground {
+interface Ground {
   readonly vtep: Vtep;
   readonly netlink: Netlink;
   readonly tables: Tables;
@@ -64,7 +64,10 @@ export function createFoundation(ground: Ground): Foundation {
     },
     coverUnderlays,
     isConcerned: (change) => {
-      if (change.kind === 'link') return covered.has(change.ifindex) || tunnelPort(change.name) !== null;
+      if (change.kind === 'link') {
+        const port = tunnelPort(change.name);
+        return covered.has(change.ifindex) || (port !== null && vteps.ports().has(port));
+      }
       if (change.kind === 'address') return covered.has(change.ifindex) || change.address === vtep.address;
       return true;
     },

@@ -26,7 +26,7 @@ import { interfacesOf, stemOf } from './names.ts';
 import type { PortRecord } from './records.ts';
 import type { Table } from './table.ts';
 
-export type PortEntry = Extract<ForwardingEntry, { table: 'port' }>;
+type PortEntry = Extract<ForwardingEntry, { table: 'port' }>;
 
 export interface Ports {
   /** Takes the ports from the kernel, the broken ones included. */
@@ -46,7 +46,7 @@ export interface Ports {
 /** Implementation: an outer packet of 65,535 bytes holds no larger inner one (datapath.md 1). */
 const gsoMaxBytes = 65_000;
 
-export interface PortSurroundings {
+interface PortSurroundings {
   readonly table: Table<number, PortRecord>;
   readonly directory: string;
   readonly program: ProgramFd;

@@ -2,7 +2,7 @@
 
 import { overlayError } from '../../errors.ts';
 
-export interface Queue {
+interface Queue {
   /** @throws BPF_FAILED when the queue is closed */
   run<Result>(task: () => Promise<Result>): Promise<Result>;
   /** Takes no more tasks. False when it was closed already. */

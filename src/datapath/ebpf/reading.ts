@@ -1,17 +1,17 @@
 /**
- * Kernel → entries, afresh. Turns of the event loop lie between the tables, because a hundred thousand rows take a few
- * tenths of a second to decode.
+ * Kernel → entries, afresh. Others get their turn of the event loop in between, because a hundred thousand rows take a
+ * few tenths of a second.
  */
 
 import { setImmediate as turn } from 'node:timers/promises';
-import { type ForwardingEntry, type ForwardingState, stateOf } from '../../core/forwarding.ts';
+import { entryKey, type ForwardingEntry, type ForwardingState } from '../../core/forwarding.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import { floodEntry, macEntry, type Names } from './entries.ts';
 import type { Ports } from './ports.ts';
 import type { Tables } from './tables.ts';
 import type { Vteps } from './vteps.ts';
 
-export interface ReadingGround {
+interface ReadingGround {
   readonly netlink: Netlink;
   readonly tables: Tables;
   readonly vteps: Vteps;
@@ -19,27 +19,38 @@ export interface ReadingGround {
   readonly names: Names;
 }
 
+/** Implementation: 2,000 rows are decoded in about 5 ms. */
+const rowsPerTurn = 2_000;
+
 /** @throws BPF_FAILED, NETLINK_FAILED */
 export async function readState(ground: ReadingGround): Promise<ForwardingState> {
-  const { netlink, tables, vteps, ports, names } = ground;
+  const { netlink, vteps, ports } = ground;
   // First those that give the numbers in the others their names.
-  const entries: ForwardingEntry[] = [...vteps.read(), ...ports.read(await netlink.links())];
-  const steps: ReadonlyArray<() => readonly ForwardingEntry[]> = [
-    () => readNetworks(ground),
-    () => readPeers(ground),
-    () => tables.fdb.rows().flatMap(([key, record]) => macEntry(names, key, record) ?? []),
-    () => tables.neighbours.rows().map(([key, mac]) => ({ table: 'neighbour' as const, ...key, mac })),
-  ];
-  for (const step of steps) {
-    for (const entry of step()) entries.push(entry);
-    await turn();
+  const state = new Map<string, ForwardingEntry>();
+  for (const entry of [...vteps.read(), ...ports.read(await netlink.links())]) state.set(entryKey(entry), entry);
+  let rows = 0;
+  for (const entry of readTables(ground)) {
+    state.set(entryKey(entry), entry);
+    rows += 1;
+    if (rows % rowsPerTurn === 0) await turn();
   }
-  return stateOf(entries);
+  return state;
+}
+
+function* readTables(ground: ReadingGround): Generator<ForwardingEntry> {
+  const { tables, names } = ground;
+  yield* readNetworks(ground);
+  yield* readPeers(ground);
+  for (const [key, record] of tables.fdb.rows()) {
+    const entry = macEntry(names, key, record);
+    if (entry !== null) yield entry;
+  }
+  for (const [{ vni, address }, mac] of tables.neighbours.rows()) yield { table: 'neighbour', vni, address, mac };
 }
 
 /** A network that lost its flood list floods to nobody: the same as having an empty one. */
 function readNetworks({ tables, names }: ReadingGround): readonly ForwardingEntry[] {
-  const networks = tables.networks.rows();
+  const networks = [...tables.networks.rows()];
   const lists = new Map(tables.flood.lists());
   const empty = networks.filter(([vni]) => !lists.has(vni)).map(([vni]) => [vni, []] as const);
   return [
@@ -53,7 +64,7 @@ function readNetworks({ tables, names }: ReadingGround): readonly ForwardingEntr
  * entry has the address alone: it is deleted at once.
  */
 function readPeers({ tables, vteps }: ReadingGround): readonly ForwardingEntry[] {
-  const rows = tables.peers.rows();
+  const rows = [...tables.peers.rows()];
   const isRight = ([{ vtep }, id]: (typeof rows)[number]) => vteps.idOf(vtep) === id;
   tables.peers.remove(rows.filter((row) => !isRight(row)).map(([key]) => key));
   return rows.filter(isRight).map(([{ vni, vtep }]) => ({ table: 'peer' as const, vni, vtep }));

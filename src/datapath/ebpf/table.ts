@@ -26,7 +26,8 @@ export interface Table<Key, Value> {
   /** @throws BPF_FAILED; some of the rows may be in */
   put(rows: ReadonlyArray<readonly [Key, Value]>): void;
   remove(keys: readonly Key[]): void;
-  rows(): ReadonlyArray<readonly [Key, Value]>;
+  /** Decoded as they are taken, so that a long reading can pause. */
+  rows(): Iterable<readonly [Key, Value]>;
 }
 
 /** Implementation: the kernel's allocator runs dry for moments under bursts (datapath.md 8). */
@@ -56,16 +57,14 @@ export function createTable<Key, Value>(map: MapFd, keys: Codec<Key>, values: Co
     remove: (removed) => {
       mapDeleteBatch(map, removed.map(keys.encode));
     },
-    rows: () => {
-      const rows: Array<readonly [Key, Value]> = [];
+    rows: function* () {
       const strays: Uint8Array[] = [];
       for (const [key, value] of mapEntries(map)) {
         const row = decodeRow(key, value);
         if (row === null) strays.push(key);
-        else rows.push(row);
+        else yield row;
       }
       mapDeleteBatch(map, strays);
-      return rows;
     },
   };
 }

@@ -15,7 +15,7 @@ import type { VtepRecord } from './records.ts';
 import type { Table } from './table.ts';
 import type { Tunnels } from './tunnels.ts';
 
-export type VtepEntry = Extract<ForwardingEntry, { table: 'vtep' }>;
+type VtepEntry = Extract<ForwardingEntry, { table: 'vtep' }>;
 
 export interface Vteps {
   /** Takes the rows from the kernel. */
@@ -43,7 +43,7 @@ interface Slot {
 /** Implementation: 0 is no id, so that a zeroed row names no VTEP. */
 const firstId = 1;
 
-export interface VtepSurroundings {
+interface VtepSurroundings {
   readonly table: Table<number, VtepRecord | null>;
   readonly size: number;
   readonly ownPort: number;
@@ -96,7 +96,7 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
 
   return {
     read: () => {
-      const read = table.rows().flatMap(([id, record]) => (record === null ? [] : [{ id, record }]));
+      const read = [...table.rows()].flatMap(([id, record]) => (record === null ? [] : [{ id, record }]));
       remember(read);
       if (lastId === 0) lastId = Math.max(0, ...read.map(({ id }) => id));
       return read.map(({ record: { address, port } }) => ({ table: 'vtep' as const, address, port }));

@@ -17,7 +17,7 @@ interface Writer<Name extends ForwardingTable> {
 
 type Writers = { readonly [Name in ForwardingTable]: Writer<Name> };
 
-export interface WritingGround {
+interface WritingGround {
   readonly tables: Tables;
   readonly vteps: Vteps;
   readonly ports: Ports;

@@ -129,7 +129,10 @@ export function testConnectivity(store: StoreKind): void {
     }
   });
 
-  test('the first packet to a new container is answered, whichever nodes they are on', async ({ cluster, containers }) => {
+  test('the first packet to a new container is answered, whichever nodes they are on', async ({
+    cluster,
+    containers,
+  }) => {
     for (const [index, node] of cluster.nodes.entries()) {
       const fresh = `10.77.0.${200 + index}`;
       await node.docker(`run --detach --name fresh${index} --network blue --ip ${fresh}`, testImage);
@@ -138,7 +141,10 @@ export function testConnectivity(store: StoreKind): void {
     }
   });
 
-  test('the first packet of a new container is answered, whichever nodes they are on', async ({ cluster, containers }) => {
+  test('the first packet of a new container is answered, whichever nodes they are on', async ({
+    cluster,
+    containers,
+  }) => {
     for (const node of cluster.nodes) {
       for (const { address } of containers) {
         const ping = `busybox ping -c 1 -W 1 ${address}`.split(' ');

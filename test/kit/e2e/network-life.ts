@@ -10,7 +10,9 @@ import type { Suite } from './options.ts';
 const create = 'network create --driver weft --ipam-driver weft --subnet 10.90.0.0/24 --ip-range 10.90.0.4/30 cycle';
 
 export function testNetworkLife(test: Suite): void {
-  test('a network that one engine removed and made again works as before, while others kept it', async ({ cluster }) => {
+  test('a network that one engine removed and made again works as before, while others kept it', async ({
+    cluster,
+  }) => {
     const [a, b] = [cluster.node(0), cluster.node(1)];
     await cluster.everywhere(create);
     const kept = await a.run('kept', { network: 'cycle' });

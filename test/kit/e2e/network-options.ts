@@ -73,8 +73,14 @@ export function testNetworkOptions(test: Suite): void {
     const unicast = await countDatagrams(red, { address: '10.61.0.20', receivers: receivers.slice(1) }, count);
     const broadcast = await countDatagrams(red, { address: '10.61.0.255', receivers }, count);
 
-    assert.equal(unicast.map(({ received, foreign }) => received + foreign), [50, 0, 0, 0]);
-    assert.equal(broadcast.map(({ received, foreign }) => received + foreign), [50, 50, 0, 0, 0]);
+    assert.equal(
+      unicast.map(({ received, foreign }) => received + foreign),
+      [50, 0, 0, 0],
+    );
+    assert.equal(
+      broadcast.map(({ received, foreign }) => received + foreign),
+      [50, 50, 0, 0, 0],
+    );
     assert.not.ok(await ping(red, greenOnly.address, { tries: 2 }));
     assert.ok(await ping(green, greenOnly.address));
     assert.is(new Set((await networks(a)).map(({ vni }) => vni)).size, 2);
@@ -123,7 +129,10 @@ export function testNetworkOptions(test: Suite): void {
     const taken = await b.refused(`${weft} --subnet 10.65.0.0/24 --opt weft.vni=777777 other`);
     const unknown = await b.refused(`${weft} --subnet 10.65.0.0/24 --opt weft.vnni=7 other`);
 
-    assert.equal((await networks(a)).map(({ vni }) => vni), [777_777]);
+    assert.equal(
+      (await networks(a)).map(({ vni }) => vni),
+      [777_777],
+    );
     assert.match(taken, '777777');
     assert.match(unknown, 'weft.vnni');
     assert.match(unknown, 'weft.vni');
