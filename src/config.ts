@@ -18,19 +18,9 @@ import {
   type Subnet,
 } from './core/address.ts';
 import type { PoolRange } from './core/ipam.ts';
+import { parseStoreLocation, type StoreLocation } from './core/store-location.ts';
 import { isOverlayError, messageOf, overlayError } from './errors.ts';
 import { environmentVariable, type SettingName, settings, tokenVariable } from './settings.ts';
-
-export type StoreLocation =
-  | { readonly kind: 'lmdb'; readonly directory: string }
-  /** `prefix` without slashes at its ends; empty when none was given. */
-  | {
-      readonly kind: 'consul';
-      readonly host: string;
-      readonly port: number;
-      readonly secure: boolean;
-      readonly prefix: string;
-    };
 
 export type VtepChoice =
   | { readonly kind: 'auto' }
@@ -78,8 +68,6 @@ const longestSocketPathBytes = 107;
 const longestDeviceName = 15;
 /** Implementation: longer prefixes leave no room for a gateway and two endpoints. */
 const longestPrefix: Readonly<Record<Family, number>> = { ipv4: 30, ipv6: 126 };
-/** Specification (Consul): the port of its HTTP API. */
-const consulPort = 8500;
 
 const schema = z.object({
   node: z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'it is not a node name'),
@@ -165,35 +153,13 @@ function secret(text: string): Secret {
 }
 
 function parseStore(text: string, context: z.RefinementCtx): StoreLocation {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  if (url === null) return refuse(context, 'it is not a URL');
-  if (url.username !== '' || url.password !== '') {
-    return refuse(context, `credentials do not belong in a URL; put the token into ${tokenVariable}`);
+  try {
+    const location = parseStoreLocation(text);
+    return location.kind === 'memory' ? refuse(context, 'memory: is for tests') : location;
+  } catch (error) {
+    if (!isOverlayError(error, 'CONFIG_INVALID')) throw error;
+    return refuse(context, String(error.details['problem']));
   }
-  if (url.search !== '' || url.hash !== '') return refuse(context, 'it has a part behind the path');
-  if (url.protocol === 'lmdb:') return parseLmdb(url, context);
-  if (url.protocol === 'consul:' || url.protocol === 'consul+https:') return parseConsul(url, context);
-  return refuse(context, `${url.protocol}// is not a kind of store`);
-}
-
-function parseLmdb(url: URL, context: z.RefinementCtx): StoreLocation {
-  if (url.host !== '' || url.pathname.length < 2) {
-    return refuse(context, 'it has no absolute directory; mind the three slashes');
-  }
-  return { kind: 'lmdb', directory: decodeURIComponent(url.pathname) };
-}
-
-function parseConsul(url: URL, context: z.RefinementCtx): StoreLocation {
-  const prefix = url.pathname.replaceAll(/^\/+|\/+$/g, '');
-  if (url.hostname === '') return refuse(context, 'it names no host');
-  if (!/^[a-z0-9/_-]*$/.test(prefix)) return refuse(context, 'the prefix may only have a-z, 0-9, / _ and -');
-  return {
-    kind: 'consul',
-    host: url.hostname.replaceAll(/^\[|\]$/g, ''),
-    port: url.port === '' ? consulPort : Number(url.port),
-    secure: url.protocol === 'consul+https:',
-    prefix,
-  };
 }
 
 function parseVtep(text: string, context: z.RefinementCtx): VtepChoice {

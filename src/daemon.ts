@@ -52,7 +52,7 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
   const journal = await openJournal(config.stateDir);
   const id = await nodeIdentity(config.stateDir);
   const token = config.storeToken?.reveal();
-  const store = scope.own(await openStore(storeUrl(config.store), { token }), (each) => each.close());
+  const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
   const options = { vtep, bpfDir: config.bpfDir, netlink, log };
   const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
   const stopping = new AbortController();
@@ -70,12 +70,6 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
   );
   log.info({ vtep: vtep.address, port: vtep.port, device: local.device, dataPath: dataPath.reason }, 'node joined');
   return scope.own(overlay, (each) => each.close());
-}
-
-function storeUrl(location: Config['store']): string {
-  if (location.kind === 'lmdb') return `lmdb://${location.directory}`;
-  const { secure, host, port, prefix } = location;
-  return `consul${secure ? '+https' : ''}://${host.includes(':') ? `[${host}]` : host}:${port}/${prefix}`;
 }
 
 interface Surroundings {

@@ -30,7 +30,7 @@ export const settings = {
     placeholder: 'URL',
     help: 'where the tables live: lmdb:///DIRECTORY, consul://HOST[:PORT][/PREFIX] or consul+https://…',
     fallback: 'lmdb:///var/lib/weft/store',
-    remedy: 'give lmdb:///DIRECTORY or consul[+https]://HOST[:PORT][/PREFIX]',
+    remedy: 'give lmdb:///DIRECTORY, consul://HOST[:PORT][/PREFIX] or consul+https://HOST[:PORT][/PREFIX]',
   },
   storeTokenFile: {
     flag: '--store-token-file',

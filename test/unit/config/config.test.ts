@@ -76,12 +76,12 @@ test('stores are taken apart', () => {
     host: '10.0.0.1',
     port: 8501,
     secure: false,
-    prefix: 'team/a',
+    prefix: 'team/a/',
   });
   assert.equal(store('consul+https://[fd00::1]'), {
     kind: 'consul',
     host: 'fd00::1',
-    port: 8500,
+    port: 8501,
     secure: true,
     prefix: '',
   });
@@ -110,9 +110,9 @@ const refused: ReadonlyArray<readonly [flags: Flags, problem: RegExp]> = [
   [{ store: '/var/lib/weft' }, /--store .* not a URL/],
   [{ store: 'lmdb://var/lib/weft' }, /three slashes/],
   [{ store: 'lmdb:///' }, /no absolute directory/],
-  [{ store: 'redis://h' }, /redis:\/\/ is not a kind of store/],
-  [{ store: 'consul:///x' }, /names no host/],
-  [{ store: 'consul://h/Weft' }, /prefix/],
+  [{ store: 'redis://h' }, /redis is not a kind of store/],
+  [{ store: 'consul:///x' }, /host is missing/],
+  [{ store: 'consul://h/we.ft' }, /prefix/],
   [{ store: 'consul://h/?token=x' }, /behind the path/],
   [{ vtep: '10.0.0.256' }, /--vtep/],
   [{ vtep: '0.0.0.0' }, /no packet can be sent/],
