@@ -14,8 +14,7 @@
 
 import { attempt, run } from '../test/kit/command.ts';
 import { insideNetns, ipBatch, sysctl } from '../test/kit/netns.ts';
-import type { LabNode } from '../test/kit/node.ts';
-import { attach, connectPlugin, createNetwork, plugIn } from './attach.ts';
+import { joinNetwork } from './attach.ts';
 import type { Path } from './meter.ts';
 import type { Workshop } from './workshop.ts';
 
@@ -70,16 +69,15 @@ export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'
 }
 
 /** Three containers on two nodes: one path between nodes and one on the first node. */
-export async function weft(workshop: Workshop): Promise<readonly [Path, Path]> {
-  const nodes = await workshop.nodePair('w');
-  const first = await workshop.namespace('wc1');
-  const second = await workshop.namespace('wc2');
-  const third = await workshop.namespace('wc3');
-  const [, thirdAddress = ''] = await attachContainers(workshop, nodes[0], [first, third]);
-  const [secondAddress = ''] = await attachContainers(workshop, nodes[1], [second]);
+export async function weft({ lab, nodePair }: Workshop): Promise<readonly [Path, Path]> {
+  const nodes = await nodePair('w');
+  const options = { store: lab.embeddedStore, subnet: '10.77.0.0/24', args: ['--vtep', 'eth0'] };
+  const [one, other] = [await joinNetwork(nodes[0], options), await joinNetwork(nodes[1], options)];
+  const [first, third] = [await one.hand.run(one.network), await one.hand.run(one.network)];
+  const second = await other.hand.run(other.network);
   return [
-    { label: 'weft', from: first, to: second, address: secondAddress },
-    { label: 'weft_local', from: first, to: third, address: thirdAddress },
+    { label: 'weft', from: first.netns, to: second.netns, address: second.address },
+    { label: 'weft_local', from: first.netns, to: third.netns, address: third.address },
   ];
 }
 
@@ -128,26 +126,4 @@ async function setBridgeNetfilter(netns: string, on: boolean): Promise<boolean> 
   const setting = 'net.bridge.bridge-nf-call-iptables';
   const { code } = await attempt([...insideNetns(netns), 'sysctl', '-qw', `${setting}=${on ? 1 : 0}`]);
   return code === 0;
-}
-
-/** A daemon on the node, the network on it, and a container each. @returns the containers' addresses */
-async function attachContainers(
-  { lab }: Workshop,
-  node: LabNode,
-  containers: readonly string[],
-): Promise<readonly string[]> {
-  const daemon = await node.daemon({ store: lab.embeddedStore, dataPath: 'ebpf', args: ['--vtep', 'eth0'] });
-  const plugin = connectPlugin(daemon.pluginSocket);
-  try {
-    const network = await createNetwork(plugin, { id: `bench-${node.name}`, subnet: '10.77.0.0/24' });
-    const found: string[] = [];
-    for (const container of containers) {
-      const attachment = await attach(plugin, network, container.replaceAll(/[^a-z0-9]/g, '-'));
-      await plugIn(attachment, node.netns, container);
-      found.push(attachment.address.replace(/\/.*/, ''));
-    }
-    return found;
-  } finally {
-    plugin.close();
-  }
 }

@@ -26,7 +26,7 @@ export async function openWorkshop(): Promise<Workshop> {
   const lab = await createLab();
   const stops: (() => Promise<void>)[] = [];
   const env = { WEFT_LAB: lab.name };
-  const surroundings: Surroundings = { ...lab, env, onClose: (stop) => void stops.push(stop) };
+  const surroundings: Surroundings = { ...lab, env, onClose: (_, stop) => void stops.push(stop) };
   const namespace = async (id: string) => {
     const name = `${lab.name}-${id}`;
     await createNetns(name);
@@ -49,7 +49,7 @@ export async function openWorkshop(): Promise<Workshop> {
       return [node(0), node(1)];
     },
     async close() {
-      for (const stop of stops.toReversed()) await stop();
+      await Promise.allSettled(stops.map((stop) => stop()));
       await lab.close();
     },
   };

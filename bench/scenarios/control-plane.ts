@@ -6,14 +6,7 @@
  */
 
 import type { LabNode } from '../../test/kit/node.ts';
-import {
-  attach,
-  connectPlugin,
-  createNetwork,
-  type PluginClient,
-  type PluginNetwork,
-  type Timings,
-} from '../attach.ts';
+import { type Attachment, attach, joinNetwork } from '../attach.ts';
 import type { ControlPlaneFigures } from '../results.ts';
 import { percentiles } from '../statistics.ts';
 
@@ -27,54 +20,33 @@ export interface ControlPlaneOptions {
   readonly tell: (line: string) => void;
 }
 
+/** All one after another; the first and the last of them are reported. */
 export async function measureControlPlane(
   nodes: readonly [LabNode, LabNode],
-  options: ControlPlaneOptions,
+  { store, url, count, total, tell }: ControlPlaneOptions,
 ): Promise<readonly ControlPlaneFigures[]> {
-  const { store, url, total, tell } = options;
   tell(`control plane: ${total} endpoints on ${store}`);
-  const [plugin, witness] = [await startPlugin(nodes[0], url), await startPlugin(nodes[1], url)];
-  try {
-    return await attachAll(plugin, options);
-  } finally {
-    plugin.client.close();
-    witness.client.close();
-  }
-}
-
-interface Plugin {
-  readonly client: PluginClient;
-  readonly network: PluginNetwork;
-}
-
-async function startPlugin(node: LabNode, store: string): Promise<Plugin> {
-  const daemon = await node.daemon({ store, dataPath: 'ebpf' });
-  const client = connectPlugin(daemon.pluginSocket);
-  const network = await createNetwork(client, { id: `control-${node.name}`, subnet: '10.78.0.0/16' });
-  return { client, network };
-}
-
-/** All one after another; the first and the last of them are reported. */
-async function attachAll({ client, network }: Plugin, options: ControlPlaneOptions): Promise<ControlPlaneFigures[]> {
-  const { count, total } = options;
-  const timings: Timings[] = [];
-  for (let i = 0; i < total; i += 1) timings.push((await attach(client, network, `endpoint-${i}`)).timings);
+  const options = { store: url, subnet: '10.78.0.0/16' };
+  const member = await joinNetwork(nodes[0], options);
+  await joinNetwork(nodes[1], options);
+  const attachments: Attachment[] = [];
+  for (let i = 0; i < total; i += 1) attachments.push(await attach(member));
   const starts = total > count ? [0, total - count] : [0];
-  return starts.map((present) => figures(options.store, present, timings.slice(present, present + count)));
+  return starts.map((present) => figures(store, present, attachments.slice(present, present + count)));
 }
 
 function figures(
   store: ControlPlaneFigures['store'],
   present: number,
-  timings: readonly Timings[],
+  attachments: readonly Attachment[],
 ): ControlPlaneFigures {
   return {
     store,
     present,
-    count: timings.length,
-    createAndJoin: percentiles(timings.map(({ createEndpointMs, joinMs }) => createEndpointMs + joinMs)),
-    requestAddress: percentiles(timings.map(({ requestAddressMs }) => requestAddressMs)),
-    createEndpoint: percentiles(timings.map(({ createEndpointMs }) => createEndpointMs)),
-    join: percentiles(timings.map(({ joinMs }) => joinMs)),
+    count: attachments.length,
+    createAndJoin: percentiles(attachments.map(({ createEndpointMs, joinMs }) => createEndpointMs + joinMs)),
+    requestAddress: percentiles(attachments.map(({ requestAddressMs }) => requestAddressMs)),
+    createEndpoint: percentiles(attachments.map(({ createEndpointMs }) => createEndpointMs)),
+    join: percentiles(attachments.map(({ joinMs }) => joinMs)),
   };
 }

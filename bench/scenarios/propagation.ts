@@ -7,7 +7,7 @@
 import { request } from 'node:http';
 import type { Daemon } from '../../test/kit/daemon.ts';
 import type { LabNode } from '../../test/kit/node.ts';
-import { attach, connectPlugin, createNetwork, type PluginClient, type PluginNetwork } from '../attach.ts';
+import { attach, joinNetwork, type Member } from '../attach.ts';
 import type { PropagationFigures } from '../results.ts';
 import { percentiles } from '../statistics.ts';
 
@@ -18,12 +18,6 @@ export interface PropagationOptions {
   readonly tell: (line: string) => void;
 }
 
-interface Member {
-  readonly daemon: Daemon;
-  readonly client: PluginClient;
-  readonly network: PluginNetwork;
-}
-
 const limitMs = 10_000;
 
 export async function measurePropagation(
@@ -32,28 +26,17 @@ export async function measurePropagation(
 ): Promise<PropagationFigures> {
   tell(`propagation: ${count} endpoints, ${nodes.length} nodes on ${store}`);
   const members: Member[] = [];
-  try {
-    for (const node of nodes) members.push(await startMember(node, url));
-    const [first, ...others] = members;
-    if (first === undefined) throw new Error('propagation needs nodes');
-    const delaysMs: number[] = [];
-    for (let i = 0; i < count; i += 1) {
-      const { endpointId } = await attach(first.client, first.network, `endpoint-${i}`);
-      const joined = performance.now();
-      await Promise.all(others.map(({ daemon }) => untilKnown(daemon, endpointId)));
-      delaysMs.push(performance.now() - joined);
-    }
-    return { store, nodes: nodes.length, count, known: percentiles(delaysMs) };
-  } finally {
-    for (const { client } of members) client.close();
+  for (const node of nodes) members.push(await joinNetwork(node, { store: url, subnet: '10.79.0.0/24' }));
+  const [first, ...others] = members;
+  if (first === undefined) throw new Error('news needs a node to spread from');
+  const delaysMs: number[] = [];
+  for (let i = 0; i < count; i += 1) {
+    const { endpointId } = await attach(first);
+    const joined = performance.now();
+    await Promise.all(others.map(({ daemon }) => untilKnown(daemon, endpointId)));
+    delaysMs.push(performance.now() - joined);
   }
-}
-
-async function startMember(node: LabNode, store: string): Promise<Member> {
-  const daemon = await node.daemon({ store, dataPath: 'ebpf' });
-  const client = connectPlugin(daemon.pluginSocket);
-  const network = await createNetwork(client, { id: `spread-${node.name}`, subnet: '10.79.0.0/24' });
-  return { daemon, client, network };
+  return { store, nodes: nodes.length, count, known: percentiles(delaysMs) };
 }
 
 async function untilKnown(daemon: Daemon, endpointId: string): Promise<void> {

@@ -181,11 +181,13 @@ function describe(issue: z.core.$ZodIssue): string {
   return `${field} ${issue.message}, got ${shown(issue.input)}`;
 }
 
-/** What is no plain value may be nested deeper than a printer can follow, so it is only named. */
 function shown(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  return Array.isArray(value) ? 'a list' : 'a map';
+  try {
+    return JSON.stringify(value) ?? 'nothing';
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return 'a value nested too deeply to be shown';
+  }
 }
 
 function step(part: PropertyKey): string {

@@ -3,15 +3,13 @@
  * the wire format. What single frames cannot show: segmentation offload, stripped tags, copies, the kernel's fallback.
  */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { enums, fdbKey, neighbourKey } from '../../src/datapath/ebpf/layout.gen.ts';
 import * as bpf from '../../src/native/binding.ts';
-import { pause, run, start } from '../kit/command.ts';
+import { pause, start } from '../kit/command.ts';
 import { ethernet, ipv4, mac, protocols, transports, udp } from '../kit/frame.ts';
-import { type Container, createLan, type Host, inside, type Lan, putPort, putVtep } from '../kit/lan.ts';
+import { createLan, inside, type Lan, putPort, putVtep } from '../kit/lan.ts';
+import { captured, compileSender, pings, streams } from '../kit/lan-traffic.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
 import { mapped, vni } from '../kit/programs.ts';
 import { suite } from '../kit/suite.ts';
@@ -31,72 +29,10 @@ test.before.each(({ lan }) => {
 });
 
 const marker = Buffer.from('weft-marker-0123456789abcdef').toString('hex');
-const streamBytes = 32 * 2 ** 20;
-
-function pings(from: Container, to: string, extra: readonly string[] = []): Promise<string> {
-  return inside(from, ['busybox', 'ping', '-c', '3', '-i', '0.1', '-W', '2', ...extra, to]);
-}
-
-const receiver = `
-  const hash = require('crypto').createHash('sha256');
-  require('net').createServer((socket) => socket.on('data', (part) => hash.update(part)).on('end', () => {
-    socket.end();
-    console.log(hash.digest('hex'));
-    process.exit();
-  })).listen(7000, '::', () => console.log('listening'));`;
-const sender = `
-  const { createHash } = require('crypto');
-  const { Readable, pipeline } = require('stream');
-  const hash = createHash('sha256');
-  const parts = function* () {
-    const part = require('crypto').randomBytes(65536);
-    for (let index = 0; index < ${streamBytes / 65536}; index++) {
-      part.writeUInt32LE(index);
-      hash.update(part);
-      yield Buffer.from(part);
-    }
-  };
-  const socket = require('net').connect(7000, process.argv[1]);
-  pipeline(Readable.from(parts()), socket, (error) => { if (error) throw error; });
-  socket.resume().on('close', () => console.log(hash.digest('hex')));`;
-
-/** Sends a TCP stream in writes of 64 KiB and holds what arrived to what was sent. */
-async function streams(from: Container, to: Container, address: string): Promise<void> {
-  const server = await start([...to.inside, process.execPath, '-e', receiver]);
-  try {
-    await server.waitFor('listening');
-    const sent = await inside(from, [process.execPath, '-e', sender, address]);
-    const { stdout } = await server.ended;
-    assert.is(stdout.trim().split('\n')[1], sent);
-  } finally {
-    await server.stop();
-  }
-}
 
 function lanOf(context: { lan?: Lan }): Lan {
   if (context.lan === undefined) throw new Error('the LAN was not made');
   return context.lan;
-}
-
-/** What a host sees on a device while something happens, as hex without spaces, mixed with tcpdump's words. */
-async function captured(host: Host, device: string, filter: string, happen: () => Promise<unknown>): Promise<string> {
-  const capture = await start([
-    ...host.inside,
-    'tcpdump',
-    '-i',
-    device,
-    '-n',
-    '-e',
-    '-xx',
-    '-U',
-    '--immediate-mode',
-    filter,
-  ]);
-  await capture.waitFor('listening on');
-  await happen();
-  await pause(300);
-  const { stdout } = await capture.stop('SIGINT');
-  return stdout.replaceAll(/\n\s+0x[0-9a-f]+:/g, '').replaceAll(/\s/g, '');
 }
 
 test('every container reaches every other by IPv4 and IPv6', async (context) => {
@@ -294,34 +230,5 @@ test('a container that routes back into the overlay carries TCP through the kern
 
   assert.ok((one.counts()['FALLBACK'] ?? 0) > 0);
 });
-
-/** Sends one frame, given in hex, by a packet socket: tags and runts included. */
-const senderSource = `
-#include <arpa/inet.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-int main(int count, char **words)
-{
-	unsigned char frame[2048];
-	int length = 0, fd = socket(AF_PACKET, SOCK_RAW, 0);
-	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = if_nametoindex(words[1]) };
-	while (sscanf(words[2] + 2 * length, "%2hhx", &frame[length]) == 1)
-		length++;
-	return sendto(fd, frame, length, 0, (struct sockaddr *)&to, sizeof(to)) == length ? 0 : 1;
-}
-`;
-
-/** The path of the compiled program; the directory goes with the test. */
-async function compileSender(): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), `wft-${process.pid}-sender-`));
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
-  const path = join(directory, 'send');
-  writeFileSync(`${path}.c`, senderSource);
-  await run(['cc', '-o', path, `${path}.c`]);
-  return path;
-}
 
 test.run();

@@ -3,47 +3,20 @@
  * how to open it, how to damage what it made, and what it left behind.
  */
 
-import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
-import { type Address, parseAddress } from '../../src/core/address.ts';
+import { parseAddress } from '../../src/core/address.ts';
 import { diff } from '../../src/core/change.ts';
 import { type ForwardingState, forwarding, stateOf } from '../../src/core/forwarding.ts';
-import { type MacAddress, parseMac } from '../../src/core/mac.ts';
+import { parseMac } from '../../src/core/mac.ts';
 import type { Model, Vtep } from '../../src/core/model.ts';
-import type { Vni } from '../../src/core/vni.ts';
-import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
-import { fdbKey, fdbRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
-import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import { isOverlayError } from '../../src/errors.ts';
-import {
-  closeFd,
-  detachClsact,
-  type MapFd,
-  mapDelete,
-  mapEntries,
-  mapUpdate,
-  openPinnedMap,
-} from '../../src/native/binding.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
 import type { DataPath, DataPathEvent } from '../../src/ports/data-path.ts';
+import { type DataPathSubject, ebpfSubject } from '../kit/ebpf-subject.ts';
 import { chanceFrom, endpointId, nodeId, randomModel, testEndpoint, testNetwork } from '../kit/models.ts';
 import { enterOwnNamespace, run } from '../kit/own-namespace.ts';
 import { suite } from '../kit/suite.ts';
-
-interface Subject {
-  readonly name: string;
-  open(): Promise<DataPath>;
-  /** After this, nothing of it may be left. */
-  remove(): Promise<void>;
-  /** Makes a row that stands for a MAC seen behind a VTEP, which must be in the tables. */
-  learn(vni: Vni, mac: MacAddress, vtep: Address): void;
-  /** Ways to damage what belongs to an endpoint, by name. */
-  readonly damages: Readonly<Record<string, (dataPath: DataPath, model: Model) => void>>;
-  /** Everything that stands for an entry, whatever table or device it is in. */
-  traces(): readonly string[];
-}
 
 const { bpfRoot } = enterOwnNamespace(import.meta.url);
 const netlink = await openNetlink();
@@ -71,7 +44,7 @@ const nothing = stateOf([]);
 const { vni } = testNetwork(1);
 const stranger = parseMac('02:42:0a:4d:01:63');
 
-function dataPathContract(subject: Subject): void {
+function dataPathContract(subject: DataPathSubject): void {
   const test = suite<object>(`${subject.name}: data path contract`);
 
   /** Each case has a data path of its own, which may be closed and opened again in it, and leaves nothing. */
@@ -169,7 +142,7 @@ function dataPathContract(subject: Subject): void {
   for (const [damage, inflict] of Object.entries(subject.damages)) {
     check(`after ${damage} the difference shows, and applying it heals`, async ({ dataPath }) => {
       await dataPath.apply(diff(desired, nothing));
-      inflict(dataPath, model);
+      inflict(dataPath);
 
       const changes = diff(desired, await dataPath.read());
       assert.ok(changes.some(({ kind }) => kind === 'put'));
@@ -180,7 +153,7 @@ function dataPathContract(subject: Subject): void {
 
     check(`after ${damage} what is not wanted any more can still be removed`, async ({ dataPath }) => {
       await dataPath.apply(diff(desired, nothing));
-      inflict(dataPath, model);
+      inflict(dataPath);
 
       await dataPath.apply(diff(nothing, await dataPath.read()));
       equal(await dataPath.read(), nothing);
@@ -279,102 +252,6 @@ async function driftOf(events: AsyncIterable<DataPathEvent>): Promise<string> {
   return Promise.race([drift, late]);
 }
 
-function ebpfSubject(hook: 'tcx' | 'clsact'): Subject {
-  const bpfDir = join(bpfRoot, hook);
-  const pinned = (...path: readonly string[]) => join(bpfDir, 'v1', ...path);
-  const host = (dataPath: DataPath) => dataPath.interfacesOf(endpointId('1 2')).hostInterface;
-  const ifindexOf = (name: string) => Number(JSON.parse(run('ip', '-j', 'link', 'show', name))[0].ifindex);
-  const log: EbpfOptions['log'] = { debug: ignore, info: ignore, warn: ignore, error: ignore };
-
-  function withMap<Result>(name: string, use: (map: MapFd) => Result): Result {
-    const map = openPinnedMap(pinned('maps', name));
-    if (map === null) throw new Error(`no pinned map ${name}`);
-    try {
-      return use(map);
-    } finally {
-      closeFd(map);
-    }
-  }
-
-  const rows = (name: string) =>
-    withMap(name, (map) =>
-      mapEntries(map).map(([key, value]) => `${name} ${hex(key)} ${name === 'flood' ? '' : hex(value)}`),
-    );
-
-  function empty(name: string): void {
-    withMap(name, (map) => {
-      for (const [key] of mapEntries(map)) mapDelete(map, key);
-    });
-  }
-
-  const damages: Record<string, (dataPath: DataPath) => void> = {
-    'deleting an interface': (dataPath) => run('ip', 'link', 'delete', host(dataPath)),
-    'setting an interface down': (dataPath) => run('ip', 'link', 'set', host(dataPath), 'down'),
-    'deleting the row of a port': (dataPath) =>
-      withMap('ports', (map) => mapDelete(map, index.encode(ifindexOf(host(dataPath))))),
-    'forgetting the id of an endpoint': () => rmdirSync(pinned('endpoints', endpointId('1 2'))),
-    'deleting a row of the forwarding table': () =>
-      withMap('fdb', (map) => mapDelete(map, fdbKey.encode({ vni, mac: testEndpoint(1, 12).mac }))),
-    'sending a MAC to an unknown interface': () =>
-      withMap('fdb', (map) => {
-        const target = { kind: 'local' as const, ifindex: 9_999 };
-        mapUpdate(
-          map,
-          fdbKey.encode({ vni, mac: testEndpoint(1, 2).mac }),
-          fdbRecord.encode({ target, isProvisional: false }),
-        );
-      }),
-    'emptying the table of neighbours': () => empty('neighbours'),
-    'emptying the table of peers': () => empty('peers'),
-    'deleting a network': () => withMap('networks', (map) => mapDelete(map, networkKey.encode(vni))),
-    'deleting a flood list': () => withMap('flood', (map) => mapDelete(map, networkKey.encode(vni))),
-    'wiping a VTEP': () => withMap('vteps', (map) => mapUpdate(map, index.encode(1), vtepRecord.encode(null))),
-  };
-  if (hook === 'tcx') damages['deleting a pinned link'] = (dataPath) => unlinkSync(pinned('links', host(dataPath)));
-  else
-    damages['deleting a filter'] = (dataPath) =>
-      detachClsact({ ifindex: ifindexOf(host(dataPath)), handle: 0x7765_6674, priority: 1457 });
-
-  return {
-    name: `eBPF with ${hook}`,
-    damages,
-    open: () => openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook }),
-    remove: async () => {
-      await removeEbpfDataPath(bpfDir, netlink);
-      const links = run('ip', '-o', 'link')
-        .split('\n')
-        .filter((line) => /: (wh|wc|weft)/.test(line));
-      assert.equal(links, []);
-      assert.not(existsSync(bpfDir));
-    },
-    learn: (network, mac, vtep) => {
-      const id = withMap('vteps', (map) =>
-        mapEntries(map).flatMap(([key, value]) =>
-          vtepRecord.decode(value)?.address === vtep ? index.decode(key) : [],
-        ),
-      )[0];
-      if (id === undefined) throw new Error(`no VTEP ${vtep}`);
-      const learned = { target: { kind: 'remote' as const, vtepId: id }, isProvisional: true };
-      withMap('fdb', (map) => mapUpdate(map, fdbKey.encode({ vni: network, mac }), fdbRecord.encode(learned)));
-    },
-    traces: () => {
-      const used = rows('vteps').filter((row) => !/^vteps \S+ 0+$/.test(row));
-      const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'].flatMap(rows);
-      const devices = run('ip', '-o', 'link').match(/(wh[0-9a-f]{12}|weft[0-9]+)(?=[@:])/g) ?? [];
-      const pins = [...readdirSync(pinned('links')), ...readdirSync(pinned('endpoints'))];
-      return [...used, ...tables, ...devices, ...pins]
-        .filter((trace) => trace !== 'weft14789' && trace !== 'underlay')
-        .sort();
-    },
-  };
-}
-
-function ignore(): void {}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
-}
-
 /** An underlay with a router's address on it; the other end of its wire is nobody. */
 run('ip', 'link', 'add', 'underlay', 'type', 'veth', 'peer', 'name', 'wire');
 run('ip', 'link', 'set', 'wire', 'up');
@@ -383,7 +260,7 @@ run('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'underlay');
 run('ip', 'address', 'add', '2001:db8::1/64', 'dev', 'underlay', 'nodad');
 run('ip', 'route', 'add', '198.51.100.0/24', 'via', '192.0.2.254');
 
-for (const hook of ['tcx', 'clsact'] as const) dataPathContract(ebpfSubject(hook));
+for (const hook of ['tcx', 'clsact'] as const) dataPathContract(ebpfSubject({ hook, bpfRoot, self, netlink }));
 
 const end = suite<object>('end');
 end('netlink closes', () => netlink.close());

@@ -10,7 +10,6 @@
 
 import { join } from 'node:path';
 import {
-  counter,
   enums,
   fdbEntry,
   fdbKey,
@@ -23,14 +22,13 @@ import {
   peerKey,
   port,
   portKey,
-  reasons,
   settings,
   vtep,
 } from '../../src/datapath/ebpf/layout.gen.ts';
 import * as bpf from '../../src/native/binding.ts';
 import { run, start } from './command.ts';
 import { address, mac } from './frame.ts';
-import { mapped, tunnelPort, u32, vni } from './programs.ts';
+import { difference, mapped, readCounters, tunnelPort, u32, vni } from './programs.ts';
 
 export interface Host {
   /** The words before a command that make it run inside. */
@@ -194,9 +192,9 @@ async function becomeWeft(host: Host, id: number, bpfRoot: string): Promise<Weft
     map,
     counts() {
       const now = readCounters(map('counters'));
-      const changed = [...now].map(([name, packets]) => [name, packets - (last.get(name) ?? 0)] as const);
+      const changed = difference(last, now);
       last = now;
-      return Object.fromEntries(changed.filter(([, packets]) => packets !== 0));
+      return changed;
     },
     ifindex: async (device) => Number.parseInt(await inside(host, ['ip', '-o', 'link', 'show', device]), 10),
   };
@@ -284,19 +282,6 @@ async function becomeKernel(host: Host, remote: readonly Remote[]): Promise<void
   for (const [id, container] of remote) {
     await inside(host, ['bridge', 'fdb', 'add', container.mac, 'dev', 'x0', 'dst', `192.0.2.${id}`]);
   }
-}
-
-function readCounters(map: bpf.MapFd): ReadonlyMap<string, number> {
-  return new Map(
-    reasons.map(({ code, name }) => {
-      const all = bpf.mapLookup(map, u32(code)) ?? new Uint8Array(0);
-      let packets = 0;
-      for (let at = 0; at < all.length; at += counter.size) {
-        packets += Number(counter.decode(all.subarray(at, at + counter.size)).packets);
-      }
-      return [name, packets];
-    }),
-  );
 }
 
 function missing(name: string): never {

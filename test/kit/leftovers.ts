@@ -113,7 +113,8 @@ const removal: Readonly<Record<Leftover['kind'], (name: string) => void>> = {
   cgroup: removeCgroup,
   mount: (path) => command('umount', path),
   namespace: (name) => command('ip', 'netns', 'delete', name),
-  link: (name) => command('ip', 'link', 'delete', name),
+  // One end of a pair takes the other along.
+  link: (name) => (existsSync(`/sys/class/net/${name}`) ? command('ip', 'link', 'delete', name) : undefined),
   pin: removeTree,
   directory: removeTree,
 };

@@ -111,7 +111,7 @@ interface Row {
 }
 
 function treeOf(directory: string): readonly string[] {
-  if (!existsSync(directory)) return [];
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
   return (readdirSync(directory, { recursive: true }) as string[]).sort();
 }
 

@@ -213,7 +213,8 @@ export function u32(value: number): Uint8Array {
   return bigEndian(value).reverse();
 }
 
-function readCounters(map: bpf.MapFd): ReadonlyMap<string, number> {
+/** Packets by reason, summed over the CPUs. */
+export function readCounters(map: bpf.MapFd): ReadonlyMap<string, number> {
   return new Map(reasons.map(({ code, name }) => [name, total(bpf.mapLookup(map, u32(code)))]));
 }
 
@@ -225,7 +226,11 @@ function total(perCpu: Uint8Array | null): number {
   return packets;
 }
 
-function difference(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): Record<string, number> {
+/** What was added, without what stayed. */
+export function difference(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): Record<string, number> {
   const changed = [...after].map(([name, packets]) => [name, packets - (before.get(name) ?? 0)] as const);
   return Object.fromEntries(changed.filter(([, packets]) => packets !== 0));
 }
