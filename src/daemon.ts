@@ -2,7 +2,8 @@
  * The composition root of `weft daemon`: config → adapters → overlay → servers, and back in reverse at the end. The
  * only file that knows every part.
  *
- *   start:  netlink · VTEP · journal · store · data path · overlay (adopts what is programmed) · control, metrics, plugin
+ *   start:  what is in the way? (preflight.ts)
+ *           netlink · VTEP · journal · store · data path · overlay (adopts what is programmed) · control, metrics, plugin
  *   stop:   in reverse; what is programmed keeps forwarding
  *
  * The plugin socket comes last: Docker may call as soon as it is there.
@@ -22,6 +23,7 @@ import { localTable } from './netlink/route.ts';
 import { createOverlay, type Overlay } from './overlay/overlay.ts';
 import type { ProcessIdentity } from './overlay/presence.ts';
 import type { Log } from './ports/log.ts';
+import { requireStartable } from './preflight.ts';
 import { createIcmpProber } from './probe/icmp.ts';
 import { createScope, type Scope } from './scope.ts';
 import { codecs } from './store/codec.ts';
@@ -36,6 +38,7 @@ export async function runDaemon(config: Config): Promise<void> {
   const scope = createScope();
   const stop = stopSignal();
   try {
+    await requireStartable(config);
     const overlay = await startOverlay(config, log, scope);
     await startServers(config, overlay, { log, scope });
     log.info({ version: readVersion(), plugin: config.pluginSocket }, 'daemon started');
@@ -54,11 +57,11 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
   const token = config.storeToken?.reveal();
   const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
   const options = { vtep, bpfDir: config.bpfDir, netlink, log };
-  const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
+  const openDataPath = async () => scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
   const stopping = new AbortController();
   const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
   const overlay = await createOverlay(
-    { store, codecs, journal, dataPath, probe, log },
+    { store, codecs, journal, openDataPath, probe, log },
     {
       node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
       process: processIdentity(),

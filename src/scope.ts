@@ -25,7 +25,8 @@ export function createScope(): Scope {
           failures.push(error);
         }
       }
-      if (failures.length > 0) throw new AggregateError(failures, `closing failed: ${failures.map(messageOf).join('; ')}`);
+      if (failures.length > 0)
+        throw new AggregateError(failures, `closing failed: ${failures.map(messageOf).join('; ')}`);
     },
   };
 }

@@ -44,7 +44,7 @@ function createProgram(parts: CliParts, surroundings: Surroundings): Command {
     .configureOutput({
       writeOut: (text) => surroundings.print(text),
       writeErr: (text) => surroundings.printError(text),
-      outputError: (text, write) => write(`${oneLine(text.replace(/^error:/, 'weft:'))}\n`),
+      outputError: (text, write) => write(`${oneLine(text.replace(/^error:/, 'weft:'))}; see weft --help\n`),
     })
     .configureHelp({ showGlobalOptions: true })
     .addOption(settingOption(settings.controlSocket));

@@ -43,6 +43,13 @@ export async function startMetricsServer(settings: MetricsServerSettings): Promi
   return { port: (server.address() as AddressInfo).port, close: () => (closed ??= closeServer(server)) };
 }
 
+/** Whether an address can be had, by having it for a moment. @throws CONFIG_INVALID */
+export async function requireFreeAddress(host: string, port: number): Promise<void> {
+  const server = createServer();
+  await listen(server, host, port);
+  await closeServer(server);
+}
+
 /** Never rejects. */
 async function serve(
   request: IncomingMessage,

@@ -40,7 +40,8 @@ export interface OverlayParts {
   readonly store: Store;
   readonly codecs: Codecs;
   readonly journal: Journal;
-  readonly dataPath: DataPath;
+  /** Called once this node's place in the cluster is taken: a daemon that may not run touches no kernel. */
+  openDataPath(): Promise<DataPath>;
   readonly probe: PathProbe;
   readonly log: Log;
 }
@@ -67,7 +68,7 @@ const startLimitMs = 10_000;
 
 /** Takes this node's place in the cluster, adopts what the data path holds, and serves verbs. */
 export async function createOverlay(parts: OverlayParts, settings: OverlaySettings): Promise<Overlay> {
-  const { store, codecs, journal, dataPath, probe, log } = parts;
+  const { store, codecs, journal, probe, log } = parts;
   const { node: self } = settings;
   const records = createRecords(store, codecs);
   const local = await loadLocal(journal, settings.process.boot);
@@ -77,6 +78,10 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
   };
   const presence = await createPresence(records, self, settings.process, { log, onRegained: republish });
+  const dataPath = await parts.openDataPath().catch(async (error: unknown) => {
+    await presence.abandon();
+    throw error;
+  });
 
   const directory = createDirectory(records, { self: self.id, log, onChange: () => reconciler.request() });
   const model = (): Model => ({
@@ -190,7 +195,14 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     await Promise.all(local.overlays().map(({ key }) => directory.follow(key, signal)));
     await reconciler.start();
   };
-  await start();
+  try {
+    await start();
+  } catch (error) {
+    await Promise.all([directory.close(), background.close()]);
+    await reconciler.close();
+    await presence.abandon();
+    throw error;
+  }
 
   const stopping = new AbortController();
   const serving = serveMisses(dataPath, directory, records, {

@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anchorKey, nodeKey, nodesPrefix } from '../core/keys.ts';
 import type { Node } from '../core/model.ts';
-import { messageOf } from '../errors.ts';
+import { isOverlayError, messageOf, type OverlayError, overlayError } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { NodeRecord } from '../ports/records.ts';
 import type { Lease } from '../ports/store.ts';
@@ -31,6 +31,8 @@ export interface Presence {
   /** null when the lease is held, else why not. */
   problem(): string | null;
   close(): Promise<void>;
+  /** Closes and takes the record away again if this daemon was the first to write it. Never throws. */
+  abandon(): Promise<void>;
 }
 
 /** Implementation: a lost lease is taken again at this pace. */
@@ -61,7 +63,10 @@ export async function createPresence(
     if (holder.boot === boot) return !identity.isAlive(holder.pid, holder.started);
     return holder.vtep.address === self.vtep.address;
   };
-  const take = () => store.lease(key, value, limit(), isOwnLeftover);
+  const take = () =>
+    store.lease(key, value, limit(), isOwnLeftover).catch((error: unknown) => {
+      throw isOverlayError(error, 'NODE_ID_IN_USE') ? heldBy(error, codecs.node.decode) : error;
+    });
 
   let lease = await take();
   let problem: string | null = null;
@@ -82,17 +87,36 @@ export async function createPresence(
     }
   };
   const keeping = keep();
+  const close = async (): Promise<void> => {
+    closing.abort();
+    await keeping;
+    await lease.release();
+  };
+  const forget = async (): Promise<void> => {
+    const operations = [{ kind: 'fence', lease } as const, { kind: 'delete', key, expect: 'any' } as const];
+    if (previous === null) await store.commit(operations, timeLimit(store, verbLimitMs));
+  };
 
   return {
     node,
     lease: () => lease,
     problem: () => problem,
-    async close() {
-      closing.abort();
-      await keeping;
-      await lease.release();
+    close,
+    async abandon() {
+      const problemOf = (error: unknown) => options.log.warn({ problem: messageOf(error) }, 'node record not given up');
+      await forget().catch(problemOf);
+      await close().catch(problemOf);
     },
   };
+}
+
+/** The same error with the holder in words: what stands in the record is for machines. */
+function heldBy(error: OverlayError, decode: (bytes: Uint8Array) => NodeRecord): OverlayError {
+  const { node, holder } = error.details;
+  const record = decodedHolder(new TextEncoder().encode(String(holder)), decode);
+  if (record === null) return error;
+  const words = `${record.name}, process ${record.pid}, VTEP ${record.vtep.address}`;
+  return overlayError('NODE_ID_IN_USE', { node: String(node), holder: words }, { cause: error });
 }
 
 function decodedHolder(bytes: Uint8Array, decode: (bytes: Uint8Array) => NodeRecord): NodeRecord | null {

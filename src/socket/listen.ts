@@ -45,6 +45,22 @@ export async function listenUnix(server: Server, path: string, flag: string): Pr
   }
 }
 
+/**
+ * Whether `listenUnix` would find the path free, without making or removing anything.
+ * @throws SOCKET_IN_USE, CONFIG_INVALID as it would
+ */
+export async function requireUnserved(path: string, flag: string): Promise<void> {
+  try {
+    const found = await lstat(path).catch(nullWhen('ENOENT'));
+    if (found === null) return;
+    if (!found.isSocket()) throw notSocket(path, flag);
+    if (await isServed(path)) throw overlayError('SOCKET_IN_USE', { path, flag });
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw unusable(path, flag, messageOf(error), error);
+  }
+}
+
 async function appear(server: Server, path: string, flag: string): Promise<void> {
   const directory = dirname(path);
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -87,7 +103,7 @@ async function linkOnceFree(bound: string, path: string, flag: string): Promise<
 async function clearStale(path: string, flag: string): Promise<void> {
   const found = await lstat(path).catch(nullWhen('ENOENT'));
   if (found === null) return;
-  if (!found.isSocket()) throw unusable(path, flag, 'is not a socket and is not removed');
+  if (!found.isSocket()) throw notSocket(path, flag);
   if (await isServed(path)) throw overlayError('SOCKET_IN_USE', { path, flag });
 
   // Between the question and now another daemon may have put its socket there. A second name of the dead socket is
@@ -145,6 +161,10 @@ function nullWhen(...codes: readonly string[]): (error: unknown) => null {
 function isSystemError(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
   if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return false;
   return codes.length === 0 || codes.includes(String(error.code));
+}
+
+function notSocket(path: string, flag: string) {
+  return unusable(path, flag, 'is not a socket and is not removed');
 }
 
 function unusable(path: string, flag: string, problem: string, cause?: unknown) {

@@ -185,7 +185,9 @@ function failureOf(error: unknown): ConsulFailure {
     readonly message?: string;
   };
   if (response !== undefined) return refusal(response.statusCode, response.body);
-  const problem = (code ?? message ?? String(error)).replace(/^consul: /, '');
+  const problem = (code ?? message ?? String(error))
+    .replace(/^consul: /, '')
+    .replace(/^request timed out \((\d+).*$/, 'no answer within $1 ms');
   return new ConsulFailure(code !== undefined && unsentCodes.test(code) ? 'unsent' : 'uncertain', problem);
 }
 

@@ -51,7 +51,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
   const log: Log = { debug: write, info: write, warn: write, error: write };
   const probe = { probe: async () => ({ kind: 'reply' as const, rttMs: 0.5 }), close: () => undefined };
   const overlay = await createOverlay(
-    { store, codecs, journal, dataPath, probe, log },
+    { store, codecs, journal, openDataPath: async () => dataPath, probe, log },
     {
       node: {
         id: String(number).padStart(16, '0') as NodeId,

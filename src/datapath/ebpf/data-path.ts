@@ -11,6 +11,7 @@
  * (endpoint ↔ interface, VTEP ↔ id) are taken from it on opening and at each reading, and followed in between.
  */
 
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Vtep } from '../../core/model.ts';
 import { ringOpen } from '../../native/binding.ts';
@@ -24,11 +25,12 @@ import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
 import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
-import { interfacesOf } from './names.ts';
+import { directoriesOf, interfacesOf, tunnelName } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { createQueue } from './queue.ts';
 import { readState } from './reading.ts';
+import { removePins } from './remove.ts';
 import { openTables, type Tables } from './tables.ts';
 import { createTunnels } from './tunnels.ts';
 import { startUpkeep, type Verdict } from './upkeep.ts';
@@ -63,20 +65,38 @@ interface Parts {
 
 /**
  * @throws CONFIG_INVALID without a bpf file system, VTEP_ADDRESS_UNKNOWN, TUNNEL_PORT_IN_USE, DEVICE_CONFLICT,
- *   BPF_FAILED, NETLINK_FAILED; what was made until then stays, for the next attempt
+ *   BPF_FAILED, NETLINK_FAILED; then what an earlier process left stays, and what this one made first goes
  */
 export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> {
   const features = options.features ?? probeKernel();
   const hook = options.hook ?? (features.tcx ? 'tcx' : 'clsact');
-  const programs = loadPrograms(options.bpfDir, features);
+  const undo = await undoing(options);
   try {
-    const parts = assemble(options, programs, hook);
-    await adopt(parts);
-    return operate(parts, `eBPF with ${hook}; kernel ${release()}`);
+    const programs = loadPrograms(options.bpfDir, features);
+    try {
+      const parts = assemble(options, programs, hook);
+      await adopt(parts);
+      return operate(parts, `eBPF with ${hook}; kernel ${release()}`);
+    } catch (error) {
+      programs.close();
+      throw error;
+    }
   } catch (error) {
-    programs.close();
+    await undo();
     throw error;
   }
+}
+
+/** Takes away what is new since now, as far as it can be told from what was there: all pins, and the tunnel device. */
+async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Promise<void>> {
+  const tunnel = tunnelName(vtep.port);
+  const hadPins = existsSync(directoriesOf(bpfDir).root);
+  const hadTunnel = (await netlink.linkByName(tunnel)) !== null;
+  return async () => {
+    if (hadPins) return;
+    removePins(bpfDir);
+    if (!hadTunnel) await netlink.deleteLink(tunnel);
+  };
 }
 
 function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook: Hook): Parts {

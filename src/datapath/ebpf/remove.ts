@@ -17,7 +17,7 @@ import { directoriesOf, interfacesOf, stemOf, tunnelPort } from './names.ts';
  * @throws NETLINK_FAILED, or an error of node:fs
  */
 export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Promise<void> {
-  const { root, endpoints, links } = directoriesOf(bpfDir);
+  const { endpoints, links } = directoriesOf(bpfDir);
   const recorded = namesIn(endpoints).map((id) => interfacesOf(id as EndpointId).hostInterface);
   const ports = new Set(recorded);
   const filters = createAttachments('clsact', links);
@@ -25,7 +25,12 @@ export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Prom
     if (isOurs(device, ports)) await netlink.deleteLink(device.name);
     else filters.detach(device);
   }
-  rmSyncTree(root);
+  removePins(bpfDir);
+}
+
+/** Programs and tables alone; devices stay. Idempotent. */
+export function removePins(bpfDir: string): void {
+  rmSyncTree(directoriesOf(bpfDir).root);
   if (existsSync(bpfDir) && readdirSync(bpfDir).length === 0) rmdirSync(bpfDir);
 }
 

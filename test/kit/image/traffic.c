@@ -71,7 +71,8 @@ static void ready(void)
 static struct sockaddr_in6 parse_address(const char *text, const char *port)
 {
 	char mapped[INET6_ADDRSTRLEN + 8];
-	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)atoi(port)) };
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6,
+				   .sin6_port = htons((uint16_t)atoi(port)) };
 
 	/* One family for both: IPv4 as ::ffff:a.b.c.d on a dual-stack socket. */
 	snprintf(mapped, sizeof(mapped), strchr(text, ':') ? "%s" : "::ffff:%s", text);
@@ -84,7 +85,8 @@ static struct sockaddr_in6 parse_address(const char *text, const char *port)
 static int open_socket(int type, const char *port)
 {
 	const int off = 0, on = 1, room = 4 << 20;
-	struct sockaddr_in6 any = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)(port ? atoi(port) : 0)) };
+	struct sockaddr_in6 any = { .sin6_family = AF_INET6,
+				    .sin6_port = htons((uint16_t)(port ? atoi(port) : 0)) };
 	int fd = socket(AF_INET6, type, 0);
 
 	if (fd < 0 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) ||
@@ -126,7 +128,8 @@ static void choose_device(int fd, const struct sockaddr_in6 *to, const char *dev
 		if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &four, sizeof(four)) ||
 		    setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &hops, sizeof(hops)))
 			fail("multicast device");
-	} else if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &four.imr_ifindex, sizeof(int)) ||
+	} else if (setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, &four.imr_ifindex,
+			      sizeof(int)) ||
 		   setsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &hops, sizeof(hops))) {
 		fail("multicast device");
 	}
@@ -136,7 +139,8 @@ static void join_group(int fd, const char *group, const char *device)
 {
 	struct sockaddr_in6 address = parse_address(group, "0");
 	struct ip_mreqn four = { .imr_ifindex = device_index(device) };
-	struct ipv6_mreq six = { .ipv6mr_multiaddr = address.sin6_addr, .ipv6mr_interface = (unsigned)four.imr_ifindex };
+	struct ipv6_mreq six = { .ipv6mr_multiaddr = address.sin6_addr,
+				 .ipv6mr_interface = (unsigned)four.imr_ifindex };
 
 	memcpy(&four.imr_multiaddr, &address.sin6_addr.s6_addr[12], 4);
 	if (IN6_IS_ADDR_V4MAPPED(&address.sin6_addr) ?
@@ -168,16 +172,20 @@ static uint32_t bounded(const char *text, uint32_t low, uint32_t high)
 
 static int send_numbered(int fd, const struct sockaddr_in6 *to, uint32_t sequence, uint32_t bytes)
 {
-	struct datagram head = { .magic = htonl(MAGIC), .sequence = htonl(sequence), .sent_ns = now_ns() };
+	struct datagram head = { .magic = htonl(MAGIC),
+				 .sequence = htonl(sequence),
+				 .sent_ns = now_ns() };
 
 	memcpy(buffer, &head, sizeof(head));
-	return sendto(fd, buffer, bytes, 0, (const struct sockaddr *)to, sizeof(*to)) == (ssize_t)bytes;
+	return sendto(fd, buffer, bytes, 0, (const struct sockaddr *)to, sizeof(*to)) ==
+	       (ssize_t)bytes;
 }
 
 static int send_mode(char **arg, const char *device)
 {
 	struct sockaddr_in6 to = parse_address(arg[0], arg[1]);
-	uint32_t count = bounded(arg[2], 1, MAX_COUNT), bytes = bounded(arg[3], sizeof(struct datagram), MAX_BYTES);
+	uint32_t count = bounded(arg[2], 1, MAX_COUNT),
+		 bytes = bounded(arg[3], sizeof(struct datagram), MAX_BYTES);
 	uint64_t interval_ns = bounded(arg[4], 0, 10000000) * 1000ull, start = now_ns();
 	uint32_t sent = 0, refused = 0;
 	int fd = open_socket(SOCK_DGRAM, NULL);
@@ -201,7 +209,8 @@ static int count_datagram(const char *data, ssize_t length)
 	struct datagram head;
 
 	memcpy(&head, data, sizeof(head));
-	if (length < (ssize_t)sizeof(head) || ntohl(head.magic) != MAGIC || ntohl(head.sequence) >= MAX_COUNT) {
+	if (length < (ssize_t)sizeof(head) || ntohl(head.magic) != MAGIC ||
+	    ntohl(head.sequence) >= MAX_COUNT) {
 		tally.foreign++;
 		return 0;
 	}
@@ -242,8 +251,10 @@ static int receive_mode(char **arg, const char *group, const char *device)
 		if (poll(&wait, 1, 20) > 0)
 			count_datagram(buffer, recv(fd, buffer, sizeof(buffer), 0));
 	}
-	printf("{\"received\":%u,\"distinct\":%u,\"duplicates\":%u,\"misordered\":%u,\"foreign\":%u,\"bytes\":%u}\n",
-	       tally.received, tally.distinct, tally.duplicates, tally.misordered, tally.foreign, tally.bytes);
+	printf("{\"received\":%u,\"distinct\":%u,\"duplicates\":%u,\"misordered\":%u,\"foreign\":%"
+	       "u,\"bytes\":%u}\n",
+	       tally.received, tally.distinct, tally.duplicates, tally.misordered, tally.foreign,
+	       tally.bytes);
 	return 0;
 }
 
@@ -260,7 +271,8 @@ static int echo_mode(char **arg)
 
 		if (poll(&wait, 1, (int)((end - t) / 1000000) + 1) <= 0)
 			continue;
-		ssize_t length = recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &size);
+		ssize_t length =
+			recvfrom(fd, buffer, sizeof(buffer), 0, (struct sockaddr *)&from, &size);
 
 		if (length > 0)
 			sendto(fd, buffer, (size_t)length, 0, (struct sockaddr *)&from, size);
@@ -294,14 +306,16 @@ static void take_answers(int fd, uint64_t until_ns, uint32_t *round_trips_us)
 
 		memcpy(&head, buffer, sizeof(head));
 		if (length > 0 && count_datagram(buffer, length))
-			round_trips_us[tally.distinct - 1] = (uint32_t)((now_ns() - head.sent_ns) / 1000);
+			round_trips_us[tally.distinct - 1] =
+				(uint32_t)((now_ns() - head.sent_ns) / 1000);
 	}
 }
 
 static int ask_mode(char **arg)
 {
 	struct sockaddr_in6 to = parse_address(arg[0], arg[1]);
-	uint32_t count = bounded(arg[2], 1, MAX_COUNT), bytes = bounded(arg[4], sizeof(struct datagram), MAX_BYTES);
+	uint32_t count = bounded(arg[2], 1, MAX_COUNT),
+		 bytes = bounded(arg[4], sizeof(struct datagram), MAX_BYTES);
 	uint64_t interval_ns = bounded(arg[3], 1, 10000000) * 1000ull, start = now_ns();
 	uint32_t *round_trips = calloc(count, sizeof(*round_trips)), refused = 0;
 	int fd = open_socket(SOCK_DGRAM, NULL);
@@ -312,16 +326,18 @@ static int ask_mode(char **arg)
 		take_answers(fd, start + i * interval_ns, round_trips);
 		refused += !send_numbered(fd, &to, i, bytes);
 	}
-	for (uint64_t end = now_ns() + 1000000000u; tally.distinct < count - refused && now_ns() < end;)
+	for (uint64_t end = now_ns() + 1000000000u;
+	     tally.distinct < count - refused && now_ns() < end;)
 		take_answers(fd, now_ns() + 10000000u, round_trips);
 	/* A little longer for duplicates, which are what a doubled path would show. */
 	take_answers(fd, now_ns() + 50000000u, round_trips);
 	qsort(round_trips, tally.distinct, sizeof(*round_trips), compare_u32);
 	uint32_t last = tally.distinct ? tally.distinct - 1 : 0;
 
-	printf("{\"sent\":%u,\"answered\":%u,\"duplicates\":%u,\"misordered\":%u,\"refused\":%u,\"p50Us\":%u,\"p99Us\":%u}\n",
-	       count, tally.distinct, tally.duplicates, tally.misordered, refused, round_trips[last / 2],
-	       round_trips[(uint64_t)last * 99 / 100]);
+	printf("{\"sent\":%u,\"answered\":%u,\"duplicates\":%u,\"misordered\":%u,\"refused\":%u,"
+	       "\"p50Us\":%u,\"p99Us\":%u}\n",
+	       count, tally.distinct, tally.duplicates, tally.misordered, refused,
+	       round_trips[last / 2], round_trips[(uint64_t)last * 99 / 100]);
 	return 0;
 }
 
@@ -341,8 +357,10 @@ static void add_bytes(struct checksum *sum, const unsigned char *data, size_t le
 
 static void report_stream(const struct checksum *sum, uint64_t start)
 {
-	printf("{\"bytes\":%llu,\"checksum\":\"%016llx\",\"seconds\":%.6f}\n", (unsigned long long)sum->bytes,
-	       (unsigned long long)((sum->value ^ sum->pending) * 0x100000001b3u), (double)(now_ns() - start) / 1e9);
+	printf("{\"bytes\":%llu,\"checksum\":\"%016llx\",\"seconds\":%.6f}\n",
+	       (unsigned long long)sum->bytes,
+	       (unsigned long long)((sum->value ^ sum->pending) * 0x100000001b3u),
+	       (double)(now_ns() - start) / 1e9);
 }
 
 static int sink_mode(char **arg)
@@ -352,7 +370,8 @@ static int sink_mode(char **arg)
 	int listener = open_socket(SOCK_STREAM, arg[0]), fd;
 	ssize_t length;
 
-	if (setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) || listen(listener, 1))
+	if (setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
+	    listen(listener, 1))
 		fail("listen");
 	ready();
 	fd = accept(listener, NULL, NULL);
@@ -373,7 +392,8 @@ static int pour_mode(char **arg)
 {
 	struct sockaddr_in6 to = parse_address(arg[0], arg[1]);
 	struct checksum sum = { .value = 0xcbf29ce484222325u };
-	uint64_t left = strtoull(arg[2], NULL, 10), state = strtoull(arg[3], NULL, 10) * 2 + 1, start = now_ns();
+	uint64_t left = strtoull(arg[2], NULL, 10), state = strtoull(arg[3], NULL, 10) * 2 + 1,
+		 start = now_ns();
 	struct timeval limit = { .tv_sec = 20 };
 	int fd = open_socket(SOCK_STREAM, NULL);
 
@@ -384,7 +404,8 @@ static int pour_mode(char **arg)
 		size_t length = left < sizeof(buffer) ? (size_t)left : sizeof(buffer);
 
 		for (size_t i = 0; i < length; i += 8) {
-			state ^= state << 13, state ^= state >> 7, state ^= state << 17; /* xorshift64 */
+			state ^= state << 13, state ^= state >> 7,
+				state ^= state << 17; /* xorshift64 */
 			memcpy(buffer + i, &state, 8);
 		}
 		add_bytes(&sum, (unsigned char *)buffer, length);
@@ -419,6 +440,7 @@ int main(int argc, char **argv)
 		return sink_mode(arg);
 	if (!strcmp(mode, "pour") && argc == 4)
 		return pour_mode(arg);
-	fputs("usage: traffic send|receive|echo|ask|sink|pour ... (see the head of traffic.c)\n", stderr);
+	fputs("usage: traffic send|receive|echo|ask|sink|pour ... (see the head of traffic.c)\n",
+	      stderr);
 	return 2;
 }
