@@ -37,6 +37,12 @@ export async function guarded(tell: (line: string) => void, body: () => Promise<
   }
 }
 
+/** @throws naming what this process made and is still there */
+export function requireNothingLeft(): void {
+  const left = made().map(({ kind, name }) => `${kind} ${name}`);
+  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
+}
+
 /** Removes what this process made; twice, because a process that is being killed may finish a last step. */
 function sweep(): void {
   removeLeftovers(made());

@@ -142,10 +142,10 @@ prepare_consul() {
 }
 
 prepare_image() {
-	source=test/kit/image/traffic.c
-	done_stamp image && [ ! $source -nt $lab/stamps/image ] && return
+	source=test/kit/image
+	done_stamp image && [ -z "$(find $source -newer $lab/stamps/image -print -quit)" ] && return
 	say 'making the test image'
-	quietly 'compiling the traffic tool' cc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $lab/traffic $source
+	quietly 'compiling the traffic tool' cc -std=gnu11 -O2 -Wall -Wextra -Werror -static -o $lab/traffic $source/traffic.c
 	root=$lab/image
 	rm -rf $root
 	mkdir -p $root/bin $root/etc $root/proc $root/sys $root/dev $root/run $root/var $root/root

@@ -57,7 +57,11 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
   const token = config.storeToken?.reveal();
   const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
   const options = { vtep, bpfDir: config.bpfDir, netlink, log };
-  const openDataPath = async () => scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
+  const openDataPath = async () => {
+    const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
+    log.info({ dataPath: dataPath.reason }, 'data path chosen');
+    return dataPath;
+  };
   const stopping = new AbortController();
   const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
   const overlay = await createOverlay(
@@ -71,7 +75,7 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
       hostSubnets: () => hostSubnets(netlink),
     },
   );
-  log.info({ vtep: vtep.address, port: vtep.port, device: local.device, dataPath: dataPath.reason }, 'node joined');
+  log.info({ vtep: vtep.address, port: vtep.port, device: local.device }, 'node joined');
   return scope.own(overlay, (each) => each.close());
 }
 

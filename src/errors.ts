@@ -89,9 +89,18 @@ export function isOverlayError(error: unknown, ...codes: readonly ErrorCode[]): 
   return error instanceof OverlayError && (codes.length === 0 || codes.includes(error.code));
 }
 
-/** One line for a person: the message of any thrown value. */
+/** One line for a person: the message of any thrown value; of a schema's error, which is a list, its first part. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const issue = 'issues' in error && Array.isArray(error.issues) ? (error.issues[0] as SchemaIssue) : undefined;
+  if (issue === undefined) return error.message;
+  return issue.path.length === 0 ? issue.message : `${issue.path.join('.')}: ${issue.message}`;
+}
+
+/** Of zod. */
+interface SchemaIssue {
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
 }
 
 /** The whole table, for docs/errors.md. */

@@ -41,6 +41,8 @@ export interface Claims {
     signal: AbortSignal,
   ): Promise<StoreOperation[]>;
   releaseReservation(name: string, subnet: Subnet, address: Address, signal: AbortSignal): Promise<void>;
+  /** Whether it is a reservation of this node that no endpoint uses. */
+  isAbandoned(claim: AddressClaim): boolean;
 }
 
 export interface ClaimSettings {
@@ -207,6 +209,7 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
       const key = addressKey(name, subnet, address);
       return records.transact(key, signal, () => planReleaseReservation(key, signal));
     },
+    isAbandoned: (claim) => isLeftover(claim, null),
   };
 }
 

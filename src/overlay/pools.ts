@@ -19,7 +19,7 @@ import {
 } from '../core/ipam.ts';
 import { addressKey, claimsPrefix, lastPart, nameSpaceKey, poolKey } from '../core/keys.ts';
 import { overlayError } from '../errors.ts';
-import type { PoolRecord } from '../ports/records.ts';
+import type { AddressClaim, PoolRecord } from '../ports/records.ts';
 import type { StoreOperation } from '../ports/store.ts';
 import { addressOfClaim, type Claims, poolLabel } from './claims.ts';
 import { randomBelow } from './random.ts';
@@ -51,6 +51,8 @@ interface Pool {
 
 /** Implementation: random tries before looking at the whole list; with half the pool in use 1 in 256 needs the list. */
 const randomTries = 8;
+/** Implementation: a transaction takes 60 operations. */
+const mostDepartingClaims = 50;
 
 export function createPools(records: Records, claims: Claims, settings: PoolSettings): Pools {
   const { codecs } = records;
@@ -96,11 +98,23 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     if (found === null || !found.value.holders.includes(settings.self))
       return { operations: [], answer: () => undefined };
     const holders = found.value.holders.filter((holder) => holder !== settings.self);
+    const going = await departingClaims(pool, holders.length === 0, signal);
     if (holders.length > 0) {
       const value = codecs.pool.encode({ ...found.value, holders });
-      return { operations: [{ kind: 'put', key: found.key, value, expect: found.revision }], answer: () => undefined };
+      const leave: StoreOperation = { kind: 'put', key: found.key, value, expect: found.revision };
+      return { operations: [leave, ...going], answer: () => undefined };
     }
-    return { operations: await dissolveOperations(records, pool, found, signal), answer: () => undefined };
+    const dissolve = await dissolveOperations(records, pool, found, signal);
+    return { operations: [...dissolve, ...going], answer: () => undefined };
+  };
+  /** Reservations of this node that Docker gave up while the daemon was away, and with the last holder what all share. */
+  const departingClaims = async ({ name, subnet }: Pool, isLast: boolean, signal: AbortSignal) => {
+    const entries = await records.store.list(claimsPrefix(name, subnet), signal);
+    const isGoing = (claim: AddressClaim) => (isLast && claim.kind === 'shared') || claims.isAbandoned(claim);
+    return entries
+      .filter(({ value }) => isGoing(codecs.addressClaim.decode(value)))
+      .slice(0, mostDepartingClaims)
+      .map(({ key, revision }): StoreOperation => ({ kind: 'delete', key, expect: revision }));
   };
 
   const planGateway = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Plan<Address>> => {
@@ -222,21 +236,16 @@ function holdOperations(records: Records, pool: Found<PoolRecord>, self: NodeId)
   return [{ kind: 'put', key: pool.key, value, expect: pool.revision }];
 }
 
-/** The last holder takes the pool, its place in the name space and its shared addresses away. */
+/** The last holder takes the pool and its place in the name space away. */
 async function dissolveOperations(
   records: Records,
   { name, subnet }: Pool,
   found: Found<PoolRecord>,
   signal: AbortSignal,
 ): Promise<StoreOperation[]> {
-  const { codecs, store } = records;
+  const { codecs } = records;
   const space = await records.read(codecs.nameSpace, nameSpaceKey(name), signal);
-  const entries = await store.list(claimsPrefix(name, subnet), signal);
-  const shared = entries.filter(({ value }) => codecs.addressClaim.decode(value).kind === 'shared').slice(0, 50);
-  const operations: StoreOperation[] = [
-    { kind: 'delete', key: found.key, expect: found.revision },
-    ...shared.map(({ key, revision }) => ({ kind: 'delete' as const, key, expect: revision })),
-  ];
+  const operations: StoreOperation[] = [{ kind: 'delete', key: found.key, expect: found.revision }];
   if (space === null) return operations;
   const subnets = space.value.subnets.filter((each) => each !== subnet);
   const { key, revision: expect } = space;

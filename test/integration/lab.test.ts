@@ -122,6 +122,23 @@ test('the engines of two nodes know nothing of each other or of the machine', as
   assert.not.ok(existsSync(`/run/docker/plugins/${lab.name}`));
 });
 
+test('a daemon starts beside nothing, survives kill -9, and one that cannot start says why', async ({ lab }) => {
+  const node = await lab.node();
+  const daemon = await node.daemon({ store: lab.embeddedStore });
+  const { pid } = daemon;
+
+  await daemon.kill9();
+  assert.is(daemon.isRunning(), false);
+  await daemon.restart();
+  assert.is.not(daemon.pid, pid);
+  assert.is(JSON.parse(await daemon.cli(['status', '--json'])).node.name, node.name);
+  assert.ok(daemon.log().length > 0);
+  assert.is((await daemon.stop()).code, 0);
+
+  const refused = await node.daemon({ store: 'nonsense://here' }).catch((error: unknown) => error);
+  assert.match(String(refused), /ended with code 2: .*nonsense/);
+});
+
 test('Consul answers through the router, stops answering when paused, and keeps its data over a restart', async ({
   lab,
 }) => {

@@ -14,7 +14,7 @@ import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConsulCluster, type ConsulOptions, startConsul } from './consul.ts';
-import { findLeftovers, findProcesses, isMakerGone, removeLeftovers } from './leftovers.ts';
+import { findLeftovers, findOrphans, findProcesses, removeLeftovers } from './leftovers.ts';
 import { createNetns } from './netns.ts';
 import { createNode, type LabNode } from './node.ts';
 import { createRouter, type Router } from './router.ts';
@@ -61,11 +61,13 @@ interface Stop {
 }
 
 const firstConsulLan = 200;
+/** In the environment of whatever a lab starts, with the lab's name. */
+const mark = 'WEFT_LAB';
 const open = new Set<Lab>();
 let made = 0;
 
 export async function createLab(): Promise<Lab> {
-  removeLeftovers(findLeftovers((name) => name.startsWith('wft-') && isMakerGone(name)));
+  removeLeftovers(findOrphans(mark));
   installExitHooks();
   made += 1;
   const name = `wft-${process.pid}-${made}`;
@@ -81,7 +83,7 @@ export async function createLab(): Promise<Lab> {
     name,
     directory,
     router,
-    env: { WEFT_LAB: name },
+    env: { [mark]: name },
     onClose: (phase: Phase, stop: Stop['stop']) => void stops.push({ phase, stop }),
   };
   const lab = assemble(surroundings, stops);
@@ -135,7 +137,7 @@ async function closeLab(name: string, stops: readonly Stop[]): Promise<void> {
 /** Whatever carries the lab's name or mark. @returns what could not be removed */
 function removeAll(name: string): readonly string[] {
   const belongs = (found: string) => found === name || found.startsWith(`${name}-`);
-  return removeLeftovers([...findProcesses('WEFT_LAB', name), ...findLeftovers(belongs)]);
+  return removeLeftovers([...findProcesses(mark, name), ...findLeftovers(belongs)]);
 }
 
 /** Once per process: an interrupt closes the labs in order; an exit without close still removes them. */

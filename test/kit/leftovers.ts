@@ -45,10 +45,24 @@ export function findLeftovers(isLeftover: (name: string) => boolean): readonly L
 
 /** Processes whose environment has the variable with this value. */
 export function findProcesses(variable: string, value: string): readonly Leftover[] {
-  const wanted = `${variable}=${value}`;
+  return markedProcesses(variable, (found) => found === value);
+}
+
+/** What makers that are gone left, and the processes that have the variable with the name of one. */
+export function findOrphans(variable: string): readonly Leftover[] {
+  return [...markedProcesses(variable, isMakerGone), ...findLeftovers(isMakerGone)];
+}
+
+function markedProcesses(variable: string, isWanted: (value: string) => boolean): readonly Leftover[] {
+  const prefix = `${variable}=`;
   return entries('/proc')
     .filter((pid) => /^\d+$/.test(pid) && Number(pid) !== process.pid)
-    .filter((pid) => readIfThere(`/proc/${pid}/environ`).split('\0').includes(wanted))
+    .filter((pid) => {
+      const setting = readIfThere(`/proc/${pid}/environ`)
+        .split('\0')
+        .find((each) => each.startsWith(prefix));
+      return setting !== undefined && isWanted(setting.slice(prefix.length));
+    })
     .map((pid) => ({ kind: 'process', name: pid }) as const);
 }
 
@@ -86,11 +100,11 @@ export function hasMaker(name: string): boolean {
   return /(^|\/)wft-\d+-/.test(name);
 }
 
-/** Whether the process that made a thing of this name is gone. Names without a maker have none. */
-export function isMakerGone(name: string): boolean {
+/** Whether the process that made a thing of this name is gone. */
+function isMakerGone(name: string): boolean {
   const pid = /^wft-(\d+)-/.exec(name)?.[1];
   // A kernel thread with a reused pid has no command line.
-  return pid === undefined || readIfThere(`/proc/${pid}/cmdline`) === '';
+  return pid !== undefined && readIfThere(`/proc/${pid}/cmdline`) === '';
 }
 
 /** Removes them, in the order of the table below, and waits until those are gone. @returns what could not be removed, and why */

@@ -21,11 +21,6 @@ export async function createNetns(name: string): Promise<void> {
   await run([...insideNetns(name), 'ip', 'link', 'set', 'lo', 'up']);
 }
 
-/** Gives a name to a namespace that a process holds. */
-export async function attachNetns(name: string, pid: number): Promise<void> {
-  await run(['ip', 'netns', 'attach', name, String(pid)]);
-}
-
 /** Removes the name; the namespace goes with its last process. Idempotent. */
 export async function deleteNetns(name: string): Promise<void> {
   const { code, stderr } = await attempt(['ip', 'netns', 'delete', name]);

@@ -111,8 +111,12 @@ interface Row {
 }
 
 function treeOf(directory: string): readonly string[] {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return [];
-  return (readdirSync(directory, { recursive: true }) as string[]).sort();
+  try {
+    return (readdirSync(directory, { recursive: true }) as string[]).sort();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return [];
+    throw error;
+  }
 }
 
 /** What differs between two readings, one line each. */

@@ -3,7 +3,7 @@
  * small program (image/traffic.c) in the network namespace of each station; nothing here depends on a test image.
  */
 
-import { attempt, type Outcome, pause, type Running } from './command.ts';
+import { type Outcome, pause, type Running } from './command.ts';
 import type { Station } from './node.ts';
 import { labFile } from './paths.ts';
 
@@ -208,12 +208,6 @@ interface IperfReport {
     readonly sum_sent: { readonly retransmits: number };
     readonly sum_received: { readonly bits_per_second: number };
   };
-}
-
-/** Whether this machine's traffic tool is there and runs. */
-export async function checkTool(): Promise<void> {
-  const { code } = await attempt([program()]);
-  if (code !== 2) throw new Error(`${program()} does not run here: run \`npm run setup\``);
 }
 
 function program(): string {

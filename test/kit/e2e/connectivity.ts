@@ -133,25 +133,24 @@ export function testConnectivity(store: StoreKind): void {
     cluster,
     containers,
   }) => {
-    for (const [index, node] of cluster.nodes.entries()) {
+    const lost = cluster.nodes.map(async (node, index) => {
       const fresh = `10.77.0.${200 + index}`;
       await node.docker(`run --detach --name fresh${index} --network blue --ip ${fresh}`, testImage);
-      const lost = await Promise.all(containers.map((from) => firstPing(from, fresh)));
-      assert.equal(lost.flat(), [], `to ${fresh} on ${node.name}`);
-    }
+      return Promise.all(containers.map((from) => firstPing(from, fresh)));
+    });
+
+    assert.equal((await Promise.all(lost)).flat(2), []);
   });
 
   test('the first packet of a new container is answered, whichever nodes they are on', async ({
     cluster,
     containers,
   }) => {
-    for (const node of cluster.nodes) {
-      for (const { address } of containers) {
-        const ping = `busybox ping -c 1 -W 1 ${address}`.split(' ');
-        const said = await node.docker('run --rm --network blue', testImage, ...ping);
-        assert.match(said, ' 0% packet loss');
-      }
-    }
+    const pings = cluster.nodes.flatMap((node) =>
+      containers.map(({ address }) => node.docker('run --rm --network blue', testImage, ...pingOnce(address))),
+    );
+
+    for (const said of await Promise.all(pings)) assert.match(said, ' 0% packet loss');
   });
 
   test('when containers and networks are gone, nothing of them is left on any node or in the store', async (context) => {
@@ -170,8 +169,12 @@ function attach(node: ClusterNode): Promise<Container> {
 
 /** @returns what was lost, in words */
 async function firstPing(from: Station, address: string): Promise<readonly string[]> {
-  const { code } = await from.exec(['busybox', 'ping', '-c', '1', '-W', '1', address]);
-  return code === 0 ? [] : [`from ${from.name}`];
+  const { code } = await from.exec(pingOnce(address));
+  return code === 0 ? [] : [`from ${from.name} to ${address}`];
+}
+
+function pingOnce(address: string): readonly string[] {
+  return ['busybox', 'ping', '-c', '1', '-W', '1', address];
 }
 
 function stationsOf(containers: readonly Container[]) {

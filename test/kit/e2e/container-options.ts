@@ -3,7 +3,7 @@
 import * as assert from 'uvu/assert';
 import type { Cluster, ClusterNode, Container } from '../cluster.ts';
 import type { Station } from '../node.ts';
-import { ask, ping, pingAll, startEcho, transfer } from '../traffic.ts';
+import { ask, countDatagrams, ping, pingAll, startEcho, transfer } from '../traffic.ts';
 import type { Suite } from './options.ts';
 
 /** Where traffic.ts listens for a stream. */
@@ -99,6 +99,9 @@ export function testContainerOptions(test: Suite): void {
     await echo.stop();
     assert.equal([answered, duplicates], [100, 0]);
     assert.is((await transfer(a, b, b.address6, 8)).bytes, 8 * 2 ** 20);
+    const group = { address: 'ff15::77', receivers: containers, receive: { group: 'ff15::77', device: 'eth0' } };
+    const tallies = await countDatagrams(a, group, { count: 50, intervalUs: 2000, device: 'eth0' });
+    for (const { received, distinct } of tallies) assert.equal([received, distinct], [50, 50]);
   });
 
   test('a running container can be connected to a network and disconnected again', async ({ cluster }) => {

@@ -244,6 +244,23 @@ test('an address is free again whichever half is given back last', async ({ node
   }
 });
 
+test('an address that Docker gave up while the daemon was away goes with the pool', async ({ node, store }) => {
+  const [one, two] = [await node(1), await node(2)];
+  for (const each of [one, two]) {
+    const pool = { family: 'ipv4', subnet: parseSubnet('10.77.0.0/24'), range: null, name: null } as const;
+    const requested = await each.verbs.requestPool(pool);
+    await each.verbs.createNetwork(networkRequest('b1'));
+    await each.verbs.requestAddress({ ...requested, address: null, purpose: 'endpoint' });
+  }
+
+  await one.verbs.deleteNetwork(blue);
+  const kept = await store.list('a/');
+  await two.verbs.deleteNetwork(blue);
+
+  assert.is(kept.length, 1);
+  assert.equal(await keysOf(store), []);
+});
+
 test('a daemon that comes back adopts its endpoints and takes nothing away meanwhile', async ({ node }) => {
   const one = await node(1);
   const two = await node(2);
