@@ -44,7 +44,7 @@ function runInside(file: string): number {
   try {
     const { status } = spawnSync('unshare', [...inside, ...process.execArgv, file], {
       stdio: 'inherit',
-      // Each netlink socket keeps a thread of the pool (style.md 8.2: measured).
+      // Each netlink socket keeps a thread of the pool (measured).
       env: { ...process.env, [variable]: bpfRoot, UV_THREADPOOL_SIZE: '16' },
     });
     return status ?? 1;

@@ -3,7 +3,7 @@
  * that packets of other nodes come in by. Laid when the data path opens, and again whenever something of it may have
  * changed, so every step leaves alone what is right.
  *
- * Receiving is made ready before sending: tunnel device up, its program, then the underlay's (datapath.md 15).
+ * Receiving is made ready before sending: tunnel device up, its program, then the underlay's.
  */
 
 import type { Vtep } from '../../core/model.ts';

@@ -43,7 +43,7 @@ export interface Ports {
   adopt(links: readonly Link[]): void;
 }
 
-/** Implementation: an outer packet of 65,535 bytes holds no larger inner one (datapath.md 1). */
+/** Implementation: an outer packet of 65,535 bytes holds no larger inner one. */
 const gsoMaxBytes = 65_000;
 
 interface PortSurroundings {

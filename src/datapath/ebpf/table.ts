@@ -1,6 +1,6 @@
 /**
  * A hash or array map as a table of typed rows. Rows go in and out in batches, since a thousand single updates take
- * four times as long (datapath.md 8). A row that cannot be decoded, which only another program can have written,
+ * four times as long. A row that cannot be decoded, which only another program can have written,
  * is deleted when it is found: no entry could name it, so no change would ever remove it.
  */
 
@@ -30,7 +30,7 @@ export interface Table<Key, Value> {
   rows(): Iterable<readonly [Key, Value]>;
 }
 
-/** Implementation: the kernel's allocator runs dry for moments under bursts (datapath.md 8). */
+/** Implementation: the kernel's allocator runs dry for moments under bursts. */
 const attempts = 5;
 const undecodable: readonly ErrorCode[] = ['MAC_INVALID', 'VNI_OUT_OF_RANGE', 'ADDRESS_INVALID'];
 
