@@ -18,7 +18,6 @@ export function describeMachine(loadBefore: number): Machine {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     node: process.version,
     loadBefore,
-    loadAfter: currentLoad(),
   };
 }
 

@@ -19,9 +19,8 @@ export interface Machine {
   readonly cpus: number;
   readonly memoryGiB: number;
   readonly node: string;
-  /** Average number of processes that wanted a CPU in the minute before and after: what is above 1 was not the bench. */
+  /** Average number of processes that wanted a CPU in the minute before: all of it was not the bench. */
   readonly loadBefore: number;
-  readonly loadAfter: number;
 }
 
 export interface Missing {

@@ -64,11 +64,11 @@ export function toMarkdown(results: Results): string {
 }
 
 function heading({ takenAt, isQuick, weft, machine }: Results): readonly string[] {
-  const { kernel, cpu, cpus, node, loadBefore, loadAfter } = machine;
+  const { kernel, cpu, cpus, node, loadBefore } = machine;
   const modified = weft.isModified ? ', with local changes' : '';
   return [
     `Taken ${takenAt.slice(0, 10)} on Linux ${kernel}, ${cpus} CPUs (${cpu}), Node.js ${node}, Weft ${weft.version} at`,
-    `commit ${weft.commit}${modified}; load average ${loadBefore} before and ${loadAfter} after the run.`,
+    `commit ${weft.commit}${modified}; load average ${loadBefore} before the run.`,
     ...(isQuick ? ['**A quick run: enough to see that the bench works, not to quote.**'] : []),
     '',
   ];
@@ -76,6 +76,7 @@ function heading({ takenAt, isQuick, weft, machine }: Results): readonly string[
 
 function packetTable(table: Table, all: readonly PacketScenario[]): readonly string[] {
   const scenarios = all.filter(({ place }) => place === table.place);
+  if (scenarios.length === 0) return [];
   const titles = ['', ...table.paths.map(({ title }) => title), ...table.against.map(({ title }) => title)];
   return [
     `**${table.title}**`,
@@ -130,11 +131,11 @@ function losses(scenarios: readonly PacketScenario[]): readonly string[] {
 }
 
 function controlPlaneTable(rows: readonly ControlPlaneFigures[]): readonly string[] {
+  if (rows.length === 0) return [];
   return [
     '**Attaching a container: p50 / p99**',
     '',
     ...head(['store', 'endpoints on the node', 'CreateEndpoint + Join', 'CreateEndpoint', 'Join', 'RequestAddress']),
-    ...(rows.length === 0 ? [row([absent, '', '', '', '', ''])] : []),
     ...rows.map(({ store, present, count, createAndJoin, createEndpoint, join, requestAddress }) =>
       row([
         store === 'lmdb' ? 'LMDB' : 'Consul',

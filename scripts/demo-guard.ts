@@ -25,6 +25,11 @@ export async function guarded(tell: (line: string) => void, body: () => Promise<
   }
   // Whoever read the output has gone; there is nobody to show anything to.
   process.stdout.on('error', () => process.kill(process.pid, 'SIGTERM'));
+  // npm hands a SIGTERM on to the shell between it and this process, which just dies of it.
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent && !interrupted) process.kill(process.pid, 'SIGTERM');
+  }, 200).unref();
   process.on('exit', sweep);
   running = true;
   try {

@@ -20,6 +20,8 @@ interface Ended {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
+  /** The number in its names. */
+  readonly maker: number;
   /** What of it is still there. */
   readonly left: readonly string[];
 }
@@ -89,10 +91,27 @@ test('SIGTERM to the demo alone leaves nothing', async () => {
   assert.equal(left, []);
 });
 
+test('SIGTERM to npm, which only its shell hears of, leaves nothing', async () => {
+  const stop = { after: 'docker exec alpha ping', how: (shell: ChildProcess) => void shell.kill('SIGTERM') };
+  const { left } = await runDemo(stop, {}, ['sh', '-c', '"$@"; exit $?', 'sh']);
+
+  assert.equal(left, []);
+});
+
 test('a reader that goes away ends it, and leaves nothing', async () => {
   const { left } = await runDemo({ after: 'docker exec alpha ping', how: (demo) => void demo.stdout?.destroy() });
 
   assert.equal(left, []);
+});
+
+test('what a killed one leaves, the next one removes', async () => {
+  const killed = await runDemo({ after: 'docker exec alpha ping', how: (demo) => void demo.kill('SIGKILL') });
+  await runDemo({ after: 'A Docker engine on each', how: ctrlC });
+
+  assert.ok(killed.left.some((line) => line.startsWith('process')));
+  assert.ok(killed.left.some((line) => line.includes('/run/netns/')));
+  const still = [...(await machine())].filter((line) => line.includes(`wft-${killed.maker}-`));
+  assert.equal([...still, ...processesOf(killed.maker, killed.maker)], []);
 });
 
 test('an error ends it with one line and exit code 1, and leaves nothing', async () => {
@@ -103,9 +122,16 @@ test('an error ends it with one line and exit code 1, and leaves nothing', async
   assert.equal(left, []);
 });
 
-async function runDemo(stop?: Stop, env: Readonly<Record<string, string>> = {}): Promise<Ended> {
+/** @param wrapper words before the demo's command: what starts it, instead of the test */
+async function runDemo(
+  stop?: Stop,
+  env: Readonly<Record<string, string>> = {},
+  wrapper: readonly string[] = [],
+): Promise<Ended> {
   const before = await machine();
-  const demo = spawn(process.execPath, ['--import', 'tsx', join(repositoryRoot, 'scripts', 'demo.ts')], {
+  const script = join(repositoryRoot, 'scripts', 'demo.ts');
+  const [program = '', ...words] = [...wrapper, process.execPath, '--import', 'tsx', script];
+  const demo = spawn(program, words, {
     cwd: repositoryRoot,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -124,8 +150,10 @@ async function runDemo(stop?: Stop, env: Readonly<Record<string, string>> = {}):
   }
   const [code] = (await ended) as [number | null];
   clearTimeout(timer);
-  const left = [...news(before, await machine(), group), ...processesOf(group)];
-  return { ...text, code, left };
+  // Behind a wrapper its number is another, and in what it shows.
+  const maker = Number(/wft-(\d+)-/.exec(text.stdout)?.[1] ?? group);
+  const left = [...news(before, await machine(), maker), ...processesOf(group, maker)];
+  return { ...text, code, maker, left };
 }
 
 async function untilSaid(demo: ChildProcess, isSaid: () => boolean): Promise<void> {
@@ -148,7 +176,7 @@ async function machine(): Promise<ReadonlySet<string>> {
     ...[...entries, ...hierarchies()].flatMap((path) => names(path).map((name) => `entry ${join(path, name)}`)),
     // Any program may put a file there meanwhile.
     ...names(tmpdir())
-      .filter((name) => /^(wft-|weft)/.test(name))
+      .filter((name) => name.startsWith('wft-'))
       .map((name) => `file ${name}`),
   ]);
 }
@@ -160,22 +188,22 @@ function hierarchies(): readonly string[] {
 }
 
 /** What came, but for what carries the mark of another lab that is at work meanwhile. */
-function news(before: ReadonlySet<string>, after: ReadonlySet<string>, demo: number): readonly string[] {
+function news(before: ReadonlySet<string>, after: ReadonlySet<string>, own: number): readonly string[] {
   return [...after].filter((line) => {
     const maker = /wft-(\d+)-/.exec(line)?.[1];
-    return !before.has(line) && (maker === undefined || Number(maker) === demo);
+    return !before.has(line) && (maker === undefined || Number(maker) === own);
   });
 }
 
 /** Of its session, with its mark, or in one of its cgroups, where containers are; and alive. */
-function processesOf(demo: number): readonly string[] {
+function processesOf(group: number, maker: number): readonly string[] {
   return names('/proc')
     .filter((pid) => /^\d+$/.test(pid))
     .filter((pid) => {
       const [, state = '', session] = /\) (\S) \d+ \d+ (\d+)/.exec(text(`/proc/${pid}/stat`)) ?? [];
       if (state === '' || 'ZX'.includes(state)) return false;
       const marks = ['environ', 'cgroup', 'cmdline'].map((file) => text(`/proc/${pid}/${file}`)).join('\0');
-      return Number(session) === demo || marks.includes(`wft-${demo}-`);
+      return Number(session) === group || marks.includes(`wft-${maker}-`);
     })
     .map((pid) => `process ${pid}: ${text(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')}`);
 }
