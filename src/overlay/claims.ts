@@ -6,6 +6,7 @@
  * the node does not know is a leftover and may be taken over.
  */
 
+import { randomUUID } from 'node:crypto';
 import type { Address, Subnet } from '../core/address.ts';
 import { addressFromBytes, contains } from '../core/address.ts';
 import type { EndpointId, NodeId } from '../core/identity.ts';
@@ -48,7 +49,12 @@ export interface Claims {
 export interface ClaimSettings {
   readonly self: NodeId;
   isKnown(endpoint: EndpointId): boolean;
+  /** A write failed, and the store may yet have taken it: `undo` is to be run when it is back. */
+  onDoubt(error: unknown, subject: string, undo: (signal: AbortSignal) => Promise<void>): void;
 }
+
+/** Stands for the endpoint in a reservation, until there is one: tells a request of this process from all others. */
+const reservationPrefix = 'reservation-';
 
 /** The name space of a network's addresses: its weft.network name, or the common one. */
 export function nameSpaceOf({ identity }: Pick<Network, 'identity'>): string {
@@ -64,7 +70,7 @@ export function addressOfClaim(hex: string): Address {
   return addressFromBytes(Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16)));
 }
 
-export function createClaims(records: Records, { self, isKnown }: ClaimSettings): Claims {
+export function createClaims(records: Records, { self, isKnown, onDoubt }: ClaimSettings): Claims {
   const { codecs } = records;
 
   const isLeftover = (claim: AddressClaim | MacClaim, endpoint: EndpointId | null): boolean => {
@@ -76,7 +82,7 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
   const ownerOf = async (claim: AddressClaim, signal: AbortSignal) =>
     claim.kind === 'shared'
       ? { endpoint: `(${claim.purpose})`, node: 'every node' }
-      : { endpoint: claim.endpoint ?? '(reserved)', node: await nodeName(claim.node, signal) };
+      : { endpoint: shownOf(claim.endpoint), node: await nodeName(claim.node, signal) };
   const addressTaken = async (address: Address, label: string, claim: AddressClaim, signal: AbortSignal) =>
     overlayError('ADDRESS_TAKEN', { address, network: label, ...(await ownerOf(claim, signal)) });
 
@@ -120,49 +126,56 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
     operations.push({ kind: 'put', key, value, expect: owner?.revision ?? 0 });
     return { operations, answer: (revision) => revision };
   };
+  /** The endpoint's half of an address; the whole of it when no reservation is left. */
+  const releaseOf = (found: Found<AddressClaim> | null, endpoint: EndpointId): StoreOperation[] => {
+    if (found === null || found.value.kind === 'shared') return [];
+    const { key, value: claim, revision: expect } = found;
+    if (claim.node !== self || claim.endpoint !== endpoint) return [];
+    if (!claim.reserved) return [{ kind: 'delete', key, expect }];
+    return [{ kind: 'put', key, value: codecs.addressClaim.encode({ ...claim, endpoint: null }), expect }];
+  };
   const planReleaseEndpoint = async (claim: EndpointClaim, signal: AbortSignal): Promise<Plan<void>> => {
     const { network, endpoint, addresses, mac } = claim;
+    // Created again, since this was asked for.
+    if (isKnown(endpoint)) return { operations: [], answer: () => undefined };
     const found = await records.readMany(
       codecs.addressClaim,
       addresses.map((address) => claimKey(network, address)),
       signal,
     );
-    const operations: StoreOperation[] = [];
-    for (const each of found) {
-      if (
-        each === null ||
-        each.value.kind !== 'endpoint' ||
-        each.value.node !== self ||
-        each.value.endpoint !== endpoint
-      )
-        continue;
-      const value = codecs.addressClaim.encode({ ...each.value, endpoint: null });
-      operations.push(
-        each.value.reserved
-          ? { kind: 'put', key: each.key, value, expect: each.revision }
-          : { kind: 'delete', key: each.key, expect: each.revision },
-      );
-    }
+    const operations = found.flatMap((each) => releaseOf(each, endpoint));
     const owner = await records.read(codecs.macClaim, macKey(network.key, mac), signal);
     if (owner?.value.endpoint === endpoint) operations.push({ kind: 'delete', key: owner.key, expect: owner.revision });
     return { operations, answer: () => undefined };
   };
 
-  const reservation = codecs.addressClaim.encode({ kind: 'endpoint', node: self, endpoint: null, reserved: true });
-  const planReserveGiven = async (
-    name: string,
-    subnet: Subnet,
-    address: Address,
-    signal: AbortSignal,
-  ): Promise<Plan<void>> => {
-    const key = addressKey(name, subnet, address);
+  const reservationOf = (mark: EndpointId) =>
+    codecs.addressClaim.encode({ kind: 'endpoint', node: self, endpoint: mark, reserved: true });
+  const planForget = async (key: StoreKey, mark: EndpointId, signal: AbortSignal): Promise<Plan<void>> => {
     const found = await records.read(codecs.addressClaim, key, signal);
-    if (found !== null && !isLeftover(found.value, null))
-      throw await addressTaken(address, name || subnet, found.value, signal);
-    return {
-      operations: [{ kind: 'put', key, value: reservation, expect: found?.revision ?? 0 }],
-      answer: () => undefined,
-    };
+    const isOurs = found?.value.kind === 'endpoint' && found.value.endpoint === mark;
+    const operations = isOurs ? [{ kind: 'delete', key, expect: found.revision } as const] : [];
+    return { operations, answer: () => undefined };
+  };
+  /** Runs a write of a reservation with a mark of its own, by which it is found again when its outcome is open. */
+  const reserving = async <Answer>(key: StoreKey, write: (value: Uint8Array) => Promise<Answer>): Promise<Answer> => {
+    const mark = `${reservationPrefix}${randomUUID()}` as EndpointId;
+    try {
+      return await write(reservationOf(mark));
+    } catch (error) {
+      onDoubt(error, `reservation ${key}`, (later) => records.transact(key, later, () => planForget(key, mark, later)));
+      throw error;
+    }
+  };
+  const planReserveGiven = async (
+    key: StoreKey,
+    value: Uint8Array,
+    signal: AbortSignal,
+    takenBy: (claim: AddressClaim) => Promise<Error>,
+  ): Promise<Plan<void>> => {
+    const found = await records.read(codecs.addressClaim, key, signal);
+    if (found !== null && !isLeftover(found.value, null)) throw await takenBy(found.value);
+    return { operations: [{ kind: 'put', key, value, expect: found?.revision ?? 0 }], answer: () => undefined };
   };
   const planShared: Claims['planShared'] = async (key, address, purpose, signal) => {
     const found = await records.read(codecs.addressClaim, key, signal);
@@ -190,13 +203,18 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
       records.transact(macKey(claim.network.key, claim.mac), signal, () => planReleaseEndpoint(claim, signal)),
     async reserve(name, subnet, address, signal) {
       const key = addressKey(name, subnet, address);
-      const result = await records.store.commit([{ kind: 'put', key, value: reservation, expect: 0 }], signal);
+      const result = await reserving(key, (value) =>
+        records.store.commit([{ kind: 'put', key, value, expect: 0 }], signal),
+      );
       return result.committed;
     },
-    reserveGiven: (name, subnet, address, signal) =>
-      records.transact(addressKey(name, subnet, address), signal, () =>
-        planReserveGiven(name, subnet, address, signal),
-      ),
+    async reserveGiven(name, subnet, address, signal) {
+      const key = addressKey(name, subnet, address);
+      const takenBy = (claim: AddressClaim) => addressTaken(address, name || subnet, claim, signal);
+      await reserving(key, (value) =>
+        records.transact(key, signal, () => planReserveGiven(key, value, signal, takenBy)),
+      );
+    },
     shareAuxiliary(name, subnet, address, signal) {
       const key = addressKey(name, subnet, address);
       return records.transact(key, signal, async () => ({
@@ -211,6 +229,10 @@ export function createClaims(records: Records, { self, isKnown }: ClaimSettings)
     },
     isAbandoned: (claim) => isLeftover(claim, null),
   };
+}
+
+function shownOf(endpoint: EndpointId | null): string {
+  return endpoint === null || endpoint.startsWith(reservationPrefix) ? '(reserved)' : endpoint;
 }
 
 /** @throws ADDRESS_OUTSIDE_POOL when no subnet of the network has the address */

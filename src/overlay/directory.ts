@@ -15,7 +15,7 @@ import { isOverlayError } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { MembershipVersion, StampRecord } from '../ports/records.ts';
 import type { StoreEntry } from '../ports/store.ts';
-import { timeLimit } from './limit.ts';
+import { timeLimit, untilAborted } from './limit.ts';
 import { type EntriesHandler, type PrefixWatch, startPrefixWatch } from './prefix-watch.ts';
 import { decoded, type Records } from './records.ts';
 import { createRemoteMembers, type RemoteMembers } from './remote-members.ts';
@@ -32,6 +32,8 @@ export interface Directory {
   nodes(): readonly Node[];
   state(): 'live' | 'stale' | 'down';
   problems(): readonly string[];
+  /** Reads everything that is watched afresh. */
+  reread(): void;
   close(): Promise<void>;
 }
 
@@ -169,16 +171,11 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
       const blind = [nodesWatch, ...watches()].map((watch) => watch.blind()).filter((problem) => problem !== null);
       return [...new Set([...corrupt.values(), ...blind])];
     },
+    reread() {
+      for (const watch of [nodesWatch, ...watches()]) watch.reread();
+    },
     async close() {
       await Promise.all([nodesWatch, ...watches()].map((watch) => watch.stop()));
     },
   };
-}
-
-async function untilAborted(task: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
-  });
-  await Promise.race([task, aborted]);
 }

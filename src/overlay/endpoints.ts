@@ -83,7 +83,11 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
     }
     const mac = request.mac ?? macFromAddress(first);
     const limit = timeLimit(parts.store, verbLimitMs * 0.8);
-    const version = await claims.claimEndpoint({ network, endpoint: id, addresses, mac }, limit);
+    const wanted = { network, endpoint: id, addresses, mac };
+    const version = await claims.claimEndpoint(wanted, limit).catch((error: unknown) => {
+      background.doubt(error, `claims of endpoint ${id}`, (signal) => claims.releaseEndpoint(wanted, signal));
+      throw error;
+    });
     const endpoint = {
       id,
       networkId: network.id,

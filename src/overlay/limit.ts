@@ -13,3 +13,12 @@ export function timeLimit(store: Pick<Store, 'kind'>, milliseconds: number, ...o
   ).unref();
   return others.length === 0 ? controller.signal : AbortSignal.any([controller.signal, ...others]);
 }
+
+/** Waits for a task that goes on whatever happens, until the signal aborts. @throws its reason */
+export async function untilAborted(task: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+  await Promise.race([task, aborted]);
+}

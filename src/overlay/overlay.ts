@@ -7,9 +7,10 @@
 
 import type { Subnet } from '../core/address.ts';
 import { familyOf } from '../core/address.ts';
-import type { EndpointId, NetworkKey } from '../core/identity.ts';
+import { type EndpointId, type NetworkKey, networkKey } from '../core/identity.ts';
 import type { PoolRange } from '../core/ipam.ts';
-import type { Model, Node } from '../core/model.ts';
+import { nodeKey } from '../core/keys.ts';
+import type { Model, Network, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
 import { overlayError } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
@@ -22,7 +23,8 @@ import { createBackground } from './background.ts';
 import { createClaims, nameSpaceOf } from './claims.ts';
 import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
-import { timeLimit } from './limit.ts';
+import { startHeartbeat } from './heartbeat.ts';
+import { timeLimit, untilAborted } from './limit.ts';
 import { loadLocal } from './local.ts';
 import { serveMisses } from './misses.ts';
 import { createNetworks, identityOf } from './networks.ts';
@@ -100,7 +102,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   });
   const creating = new Set<EndpointId>();
   const isKnown = (id: EndpointId) => creating.has(id) || local.endpoint(id) !== null;
-  const claims = createClaims(records, { self: self.id, isKnown });
+  const claims = createClaims(records, { self: self.id, isKnown, onDoubt: background.doubt });
   const endpoints = createEndpoints(
     { local, claims, publisher, reconciler, dataPath, store, background, bootId: settings.process.boot },
     creating,
@@ -113,35 +115,59 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     self: self.id,
     ranges: settings.poolRanges,
     hostSubnets: settings.hostSubnets,
+    onDoubt: background.doubt,
     isInUse: (name, subnet) =>
       local.networks().some((network) => nameSpaceOf(network) === name && network.subnets.includes(subnet)),
   });
-  // Half of the limit each for claiming and for publishing.
-  const limit = () => timeLimit(store, verbLimitMs / 2);
+  // Not half: what fails then must still be taken back within the whole limit.
+  const limit = () => timeLimit(store, verbLimitMs * 0.45);
 
+  /** Networks that are being entered: nothing of them is to be taken back. */
+  const entering = new Set<NetworkKey>();
+  const departure = (key: NetworkKey) => `departure from network ${key}`;
+  const depart = async (key: NetworkKey, signal: AbortSignal): Promise<void> => {
+    if (entering.has(key) || local.overlays().some((network) => network.key === key)) return;
+    await publisher.withdraw(key);
+    await networks.release(key, signal);
+  };
   /** The inverse of what `enter` has done so far. */
   const exit = async (key: NetworkKey): Promise<void> => {
     await directory.unfollow(key);
     await reconciler.settle();
-    await background.attempt(`departure from network ${key}`, async (signal) => {
-      if (local.overlays().some((network) => network.key === key)) return;
-      await publisher.withdraw(key);
-      await networks.release(key, signal);
-    });
+    await background.attempt(departure(key), (signal) => depart(key, signal));
   };
-  const enter = async (request: NetworkRequest): Promise<void> => {
-    const signal = limit();
-    const network = await networks.hold(request, signal);
+  const hold = async (request: NetworkRequest, signal: AbortSignal): Promise<Network> => {
+    const key = networkKey(identityOf(request));
+    try {
+      return await networks.hold(request, signal);
+    } catch (error) {
+      background.doubt(error, departure(key), (later) => depart(key, later));
+      throw error;
+    }
+  };
+  /** All of it, or nothing and the error. */
+  const settleIn = async (request: NetworkRequest, signal: AbortSignal): Promise<void> => {
+    const network = await hold(request, signal);
     const isFirst = !local.overlays().some(({ key }) => key === network.key);
     try {
       await local.saveNetwork({ id: request.id, ...network });
       await directory.follow(network.key, signal);
-      await publisher.publish(network.key);
+      await untilAborted(publisher.publish(network.key), signal);
       await reconciler.settle(`network ${network.vni}`);
     } catch (error) {
       await local.forgetNetwork(request.id);
+      entering.delete(network.key);
       if (isFirst) await exit(network.key);
       throw error;
+    }
+  };
+  const enter = async (request: NetworkRequest): Promise<void> => {
+    const key = networkKey(identityOf(request));
+    entering.add(key);
+    try {
+      await settleIn(request, limit());
+    } finally {
+      entering.delete(key);
     }
   };
 
@@ -222,8 +248,9 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     mtuBytes: self.mtuBytes,
     vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),
   });
+  const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
   const reports = createReports(
-    { store, dataPath, local, directory, reconciler, background, presence, paths },
+    { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat },
     { version: settings.version, self: presence.node },
   );
 
@@ -232,7 +259,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     reports,
     async close() {
       stopping.abort();
-      await Promise.all([serving, directory.close(), background.close(), paths.close()]);
+      await Promise.all([serving, heartbeat.close(), directory.close(), background.close(), paths.close()]);
       await reconciler.close();
       await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));
     },

@@ -19,9 +19,9 @@ import {
 } from '../core/ipam.ts';
 import { addressKey, claimsPrefix, lastPart, nameSpaceKey, poolKey } from '../core/keys.ts';
 import { overlayError } from '../errors.ts';
-import type { AddressClaim, PoolRecord } from '../ports/records.ts';
-import type { StoreOperation } from '../ports/store.ts';
-import { addressOfClaim, type Claims, poolLabel } from './claims.ts';
+import type { AddressClaim, Codec, PoolRecord } from '../ports/records.ts';
+import type { StoreEntry, StoreKey, StoreOperation } from '../ports/store.ts';
+import { addressOfClaim, type ClaimSettings, type Claims, poolLabel } from './claims.ts';
 import { randomBelow } from './random.ts';
 import type { Found, Plan, Records } from './records.ts';
 import type { AddressRequest, PoolId, PoolRequest } from './requests.ts';
@@ -41,6 +41,7 @@ export interface PoolSettings {
   hostSubnets(): Promise<readonly Subnet[]>;
   /** Whether a network of this node uses the pool. */
   isInUse(name: string, subnet: Subnet): boolean;
+  onDoubt: ClaimSettings['onDoubt'];
 }
 
 interface Pool {
@@ -110,11 +111,42 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
   /** Reservations of this node that Docker gave up while the daemon was away, and with the last holder what all share. */
   const departingClaims = async ({ name, subnet }: Pool, isLast: boolean, signal: AbortSignal) => {
     const entries = await records.store.list(claimsPrefix(name, subnet), signal);
-    const isGoing = (claim: AddressClaim) => (isLast && claim.kind === 'shared') || claims.isAbandoned(claim);
+    const isGoing = (claim: AddressClaim | null) =>
+      claim === null || claim.kind === 'shared' ? isLast : claims.isAbandoned(claim);
     return entries
-      .filter(({ value }) => isGoing(codecs.addressClaim.decode(value)))
+      .filter((entry) => isGoing(readable(codecs.addressClaim, entry)))
       .slice(0, mostDepartingClaims)
       .map(({ key, revision }): StoreOperation => ({ kind: 'delete', key, expect: revision }));
+  };
+
+  /** Pools that Docker has from this process and has not given back. */
+  const given = new Set<StoreKey>();
+  const release = async (pool: Pool, signal: AbortSignal): Promise<void> => {
+    if (settings.isInUse(pool.name, pool.subnet)) return;
+    await records.transact(poolKey(pool.name, pool.subnet), signal, () => planRelease(pool, signal));
+  };
+  const hold = async (request: PoolRequest, signal: AbortSignal): Promise<Subnet> => {
+    const name = request.name ?? '';
+    let tried: Subnet | null = null;
+    const plan = async () => {
+      const made = await planHold(request, signal);
+      tried = made.answer(0);
+      return made;
+    };
+    try {
+      const subnet = await records.transact(nameSpaceKey(name), signal, plan);
+      given.add(poolKey(name, subnet));
+      return subnet;
+    } catch (error) {
+      if (tried !== null) giveUp({ name, subnet: tried, range: null }, error);
+      throw error;
+    }
+  };
+  const giveUp = (pool: Pool, error: unknown): void => {
+    const key = poolKey(pool.name, pool.subnet);
+    settings.onDoubt(error, `release of pool ${poolId(pool)}`, async (signal) => {
+      if (!given.has(key)) await release(pool, signal);
+    });
   };
 
   const planGateway = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Plan<Address>> => {
@@ -177,13 +209,13 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
   return {
     async request(request, signal) {
       if (request.range !== null && request.subnet !== null) requireInside(request.range, request.subnet);
-      const subnet = await records.transact(nameSpaceKey(request.name ?? ''), signal, () => planHold(request, signal));
+      const subnet = await hold(request, signal);
       return { pool: poolId({ name: request.name ?? '', subnet, range: request.range }), subnet };
     },
     async release(id, signal) {
       const pool = parsePoolId(id);
-      if (settings.isInUse(pool.name, pool.subnet)) return;
-      await records.transact(poolKey(pool.name, pool.subnet), signal, () => planRelease(pool, signal));
+      given.delete(poolKey(pool.name, pool.subnet));
+      await release(pool, signal);
     },
     async requestAddress({ pool: id, address, purpose }, signal) {
       const pool = parsePoolId(id);
@@ -234,6 +266,15 @@ function holdOperations(records: Records, pool: Found<PoolRecord>, self: NodeId)
   if (pool.value.holders.includes(self)) return [];
   const value = records.codecs.pool.encode({ ...pool.value, holders: [...pool.value.holders, self] });
   return [{ kind: 'put', key: pool.key, value, expect: pool.revision }];
+}
+
+/** Null for a record that cannot be read: it must not keep a whole pool from being let go of. */
+function readable(codec: Codec<AddressClaim>, { value }: StoreEntry): AddressClaim | null {
+  try {
+    return codec.decode(value);
+  } catch {
+    return null;
+  }
 }
 
 /** The last holder takes the pool and its place in the name space away. */

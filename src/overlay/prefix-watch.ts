@@ -15,6 +15,8 @@ export interface PrefixWatch {
   readonly ready: Promise<void>;
   /** Why the watch is blind, null while it sees. */
   blind(): string | null;
+  /** Lets go of what it waits for and reads everything afresh. */
+  reread(): void;
   stop(): Promise<void>;
 }
 
@@ -51,10 +53,19 @@ export function startPrefixWatch({ store, log, prefix }: PrefixWatchSettings, on
       return false;
     }
   };
-  const run = async (): Promise<void> => {
-    for await (const event of store.watch(prefix, signal)) {
+  let spell = new AbortController();
+  const watch = async (until: AbortSignal): Promise<void> => {
+    for await (const event of store.watch(prefix, until)) {
       if (event.kind === 'lost') becomeBlind(event.error.message);
       else while (!(await takeIn(event.entries)) && !signal.aborted);
+    }
+  };
+  const run = async (): Promise<void> => {
+    while (!signal.aborted) {
+      const { signal: cut } = spell;
+      await watch(AbortSignal.any([signal, cut]));
+      // The store was closed under it.
+      if (!cut.aborted) return;
     }
   };
   const running = run().catch((error) => becomeBlind(messageOf(error)));
@@ -62,6 +73,11 @@ export function startPrefixWatch({ store, log, prefix }: PrefixWatchSettings, on
   return {
     ready,
     blind: () => problem,
+    reread() {
+      const before = spell;
+      spell = new AbortController();
+      before.abort();
+    },
     async stop() {
       stop();
       await running;

@@ -14,7 +14,7 @@ import type { Records } from './records.ts';
 import { verbLimitMs } from './requests.ts';
 
 /** Implementation: a verb that publishes can still answer within its own limit when this one is used up. */
-const writeLimitMs = verbLimitMs / 2;
+const writeLimitMs = verbLimitMs * 0.4;
 
 export interface Publisher {
   /** Resolves when a write that began after this call stands in the store. */

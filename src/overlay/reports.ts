@@ -7,6 +7,7 @@ import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
 import type { Directory } from './directory.ts';
+import type { Heartbeat } from './heartbeat.ts';
 import type { Local } from './local.ts';
 import type { Paths } from './paths.ts';
 import type { Presence } from './presence.ts';
@@ -22,10 +23,11 @@ export interface ReportParts {
   readonly background: Background;
   readonly presence: Presence;
   readonly paths: Paths;
+  readonly heartbeat: Heartbeat;
 }
 
 export function createReports(parts: ReportParts, about: { readonly version: string; readonly self: Node }): Reports {
-  const { store, dataPath, local, directory, reconciler, background, presence, paths } = parts;
+  const { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat } = parts;
   const { version, self } = about;
 
   /** All memberships of this node's networks, its own included. */
@@ -52,8 +54,10 @@ export function createReports(parts: ReportParts, about: { readonly version: str
   };
   const problems = (): string[] => {
     const lease = presence.problem();
+    const silence = heartbeat.problem();
     return [
       ...(lease === null ? [] : [lease]),
+      ...(silence === null ? [] : [silence]),
       ...directory.problems(),
       ...reconciler.problems(),
       ...background.problems(),
@@ -67,7 +71,11 @@ export function createReports(parts: ReportParts, about: { readonly version: str
         node: { id: self.id, name: self.name, vtep: self.vtep.address, port: self.vtep.port, epoch: self.epoch },
         version,
         dataPath: { kind: dataPath.kind, reason: dataPath.reason },
-        store: { kind: store.kind, state: directory.state(), digest: digest(local.overlays(), memberships()) },
+        store: {
+          kind: store.kind,
+          state: heartbeat.problem() === null ? directory.state() : 'down',
+          digest: digest(local.overlays(), memberships()),
+        },
         peers: await peers(),
         networks: await networks(),
         drops: dropsOf(counters),

@@ -187,7 +187,7 @@ function failureOf(error: unknown): ConsulFailure {
   if (response !== undefined) return refusal(response.statusCode, response.body);
   const problem = (code ?? message ?? String(error))
     .replace(/^consul: /, '')
-    .replace(/^request timed out \((\d+).*$/, 'no answer within $1 ms');
+    .replace(/^(?:[\w.]+: )?request timed out \((\d+).*$/, 'no answer within $1 ms');
   return new ConsulFailure(code !== undefined && unsentCodes.test(code) ? 'unsent' : 'uncertain', problem);
 }
 

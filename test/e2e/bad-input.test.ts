@@ -19,6 +19,7 @@ import {
   type StoreReader,
 } from '../kit/node-state.ts';
 import {
+  answerLimitMs,
   createHand,
   type Hand,
   type HandContainer,
@@ -53,7 +54,6 @@ interface Context {
   waiting: HandEndpoint;
 }
 
-const limitMs = 3_000;
 const test = suite<Context>('bad input');
 
 test.before(async (context) => {
@@ -138,7 +138,7 @@ function requireWords(text: string, words: readonly string[]): void {
 
 /** In time, under both names that engines look for. */
 function textOf(method: string, reply: PluginReply): string {
-  assert.ok(reply.milliseconds < limitMs, `${method} took ${Math.round(reply.milliseconds)} ms`);
+  assert.ok(reply.milliseconds < answerLimitMs, `${method} took ${Math.round(reply.milliseconds)} ms`);
   const text = refusalOf(method, reply);
   if (text === null) throw new Error(`${method} should have been refused: ${reply.body}`);
   assert.equal(JSON.parse(reply.body), { Err: text, Error: text });

@@ -8,7 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { request } from 'node:http';
 import type { Daemon } from './daemon.ts';
 import { createNetns, deleteNetns, insideNetns, ipBatch } from './netns.ts';
-import { createStation, type LabNode, type Station } from './node.ts';
+import type { LabNode, Station } from './node.ts';
 
 export interface PluginReply {
   readonly status: number;
@@ -33,10 +33,12 @@ export type Answer = Readonly<Record<string, unknown>>;
 export interface PluginClient {
   /** Any bytes. @throws when the connection breaks, or after the limit */
   send(method: string, body: string, limitMs?: number): Promise<PluginReply>;
-  /** @throws PluginRefusal */
+  /** @throws PluginRefusal; Error when the answer took longer than a verb may take */
   call(method: string, message: object): Promise<Answer>;
 }
 
+/** Whatever becomes of the store. */
+export const answerLimitMs = 3_000;
 /** Implementation: longer than any answer may take, so that a late one is told from none. */
 const sendLimitMs = 15_000;
 
@@ -65,6 +67,9 @@ export function createPluginClient(socketPath: string): PluginClient {
     async call(method, message) {
       const reply = await send(method, `${JSON.stringify(message)}\n`);
       const text = refusalOf(method, reply);
+      if (reply.milliseconds > answerLimitMs) {
+        throw new Error(`${method} took ${Math.round(reply.milliseconds)} ms, to say ${text ?? 'yes'}`);
+      }
       if (text !== null) throw new PluginRefusal(method, reply, text);
       return JSON.parse(reply.body) as Answer;
     },
@@ -202,8 +207,7 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
         `link set eth0 address ${endpoint.mac} up`,
         `address add ${endpoint.address}/${network.subnet.split('/')[1]} dev eth0`,
       ]);
-      const station = createStation(netns, insideNetns(netns), {});
-      return { ...station, netns, endpoint, address: endpoint.address };
+      return { ...within(host, netns), netns, endpoint, address: endpoint.address };
     },
     async remove({ endpoint, netns }) {
       await hand.leave(endpoint);
@@ -212,6 +216,17 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
     },
   };
   return hand;
+}
+
+/** Entered through the node, so that its lab ends what is started there. */
+function within(host: LabNode, netns: string): Station {
+  const inside = insideNetns(netns);
+  return {
+    name: netns,
+    exec: (argv, options) => host.exec([...inside, ...argv], options),
+    run: (argv, options) => host.run([...inside, ...argv], options),
+    spawn: (argv, options) => host.spawn([...inside, ...argv], options),
+  };
 }
 
 function withoutLength(address: string): string {

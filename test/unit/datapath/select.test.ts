@@ -52,18 +52,4 @@ test('all that is missing is named at once', () => {
   assert.match(message, /bpf_redirect_peer.*ring buffers/);
 });
 
-test('each of them is named by itself, with the kernel to run', () => {
-  for (const [feature, words] of [
-    ['redirectPeer', 'bpf_redirect_peer'],
-    ['redirectNeigh', 'bpf_redirect_neigh'],
-    ['ringBuffer', 'ring buffers'],
-    ['resizableInnerMaps', 'map of maps'],
-    ['encapEthernet', 'encapsulation of Ethernet frames'],
-    ['decapL3', 'DECAP_L3'],
-  ] as const) {
-    assert.throws(() => requireFeatures({ ...all, [feature]: false }), words);
-    assert.throws(() => requireFeatures({ ...all, [feature]: false }), 'run Linux 6.3 or newer');
-  }
-});
-
 test.run();
