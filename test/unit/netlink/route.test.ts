@@ -24,7 +24,7 @@ function address(type: number, value: Address): Buffer {
 }
 
 test('a question names family, full length and destination', () => {
-  assert.is(encodeRouteQuery(oneAddress).toString('hex'), `0220${'00'.repeat(10)}` + '08000100' + 'c0000201');
+  assert.is(encodeRouteQuery(oneAddress).toString('hex'), `0220${'00'.repeat(10)}08000100c0000201`);
   assert.is(encodeRouteQuery(parseAddress('2001:db8::1')).toString('hex', 0, 2), '0a80');
 });
 
