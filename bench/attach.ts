@@ -1,7 +1,5 @@
 /** A node with a daemon and one network, and attaching containers to it with a stopwatch, through the plugin's socket. */
 
-import { existsSync } from 'node:fs';
-import { eventually } from '../test/kit/command.ts';
 import type { Daemon } from '../test/kit/daemon.ts';
 import type { LabNode } from '../test/kit/node.ts';
 import { createHand, type Hand, type HandNetwork, newId } from '../test/kit/plugin-client.ts';
@@ -30,7 +28,6 @@ export interface MemberOptions {
 export async function joinNetwork(node: LabNode, { store, subnet, args = [] }: MemberOptions): Promise<Member> {
   const daemon = await node.daemon({ store, dataPath: 'ebpf', args });
   // It comes last; an engine would try again until it is there.
-  await eventually(`the plugin socket of ${node.name} is there`, () => existsSync(daemon.pluginSocket));
   const hand = createHand(node, daemon);
   return { daemon, hand, network: await hand.createNetwork({ subnet }) };
 }

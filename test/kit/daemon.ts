@@ -65,7 +65,7 @@ export async function startDaemon(node: LabNode, lab: Surroundings, options: Dae
   let before = '';
   const launch = async () => {
     const started = await node.spawn([weftProgram, 'daemon', ...args], { env: options.env ?? {} });
-    await untilItAnswers(started, controlSocket, node.name);
+    await untilItAnswers(started, [controlSocket, pluginSocket], node.name);
     return started;
   };
   let daemon = await launch();
@@ -100,16 +100,17 @@ export async function startDaemon(node: LabNode, lab: Surroundings, options: Dae
   };
 }
 
-async function untilItAnswers(daemon: Running, controlSocket: string, node: string): Promise<void> {
+async function untilItAnswers(daemon: Running, sockets: readonly string[], node: string): Promise<void> {
   await eventually(
-    `the daemon of ${node} answers on its control socket: ${lastWords(daemon)}`,
+    `the daemon of ${node} answers on its sockets: ${lastWords(daemon)}`,
     async () => {
       if (!daemon.isRunning()) {
         const { code } = await daemon.ended;
         throw new Error(`the daemon of ${node} ended with code ${code}: ${lastWords(daemon)}`);
       }
       // A daemon that was killed leaves its socket; only one that accepts counts.
-      return existsSync(controlSocket) && (await accepts(controlSocket));
+      for (const path of sockets) if (!(existsSync(path) && (await accepts(path)))) return false;
+      return true;
     },
     { limitMs: startLimitMs, everyMs: 20 },
   );
