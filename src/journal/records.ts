@@ -32,6 +32,7 @@ const network: z.ZodType<LocalNetwork> = z.object({
   subnets: z.array(subnet),
   mtuBytes: count,
   multicast: z.boolean(),
+  departed: z.boolean().optional(),
 });
 
 const endpoint: z.ZodType<LocalEndpoint> = z.object({
@@ -43,6 +44,7 @@ const endpoint: z.ZodType<LocalEndpoint> = z.object({
   version: count,
   joined: z.boolean(),
   bootId: z.string(),
+  departed: z.boolean().optional(),
 });
 
 /** @throws Error of JSON, of zod, or of the domain's parsers */

@@ -4,7 +4,8 @@
  * Per network only the stamps are watched (a VTEP and a version per node, some 100 bytes). When one changes, just that
  * node's membership record is read. A stamp alone already makes its VTEP a peer, so broadcast reaches a new node before
  * its endpoints are known. A blind watch withdraws nothing; a record that cannot be read keeps its last good version
- * and is reported.
+ * and is reported. A store that has forgotten what this node wrote was emptied: what it does not say of others is not
+ * believed until everybody has written again.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -42,6 +43,9 @@ export interface DirectorySettings {
   readonly log: Log;
   /** Called after memberships or nodes have changed. */
   onChange(): void;
+  isPublished(network: NetworkKey): boolean;
+  /** What this node has written is not there any more, by no doing of its own: a stamp, or (null) its own record. */
+  onForgotten(network: NetworkKey | null): void;
 }
 
 /** Implementation: a record older than its stamp was read from a lagging server; it is there within this time. */
@@ -51,7 +55,8 @@ const lagTries = 20;
 const chunk = 60;
 const readLimitMs = 2_500;
 
-export function createDirectory(records: Records, { self, log, onChange }: DirectorySettings): Directory {
+export function createDirectory(records: Records, settings: DirectorySettings): Directory {
+  const { self, log, onChange, isPublished, onForgotten } = settings;
   const { codecs, store } = records;
   const nodes = new Map<NodeId, Node>();
   const corrupt = new Map<string, string>();
@@ -74,8 +79,11 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
     for (const key of corrupt.keys()) if (key.startsWith(prefix) && !present.has(key)) corrupt.delete(key);
   };
 
+  const hasOwn = (entries: readonly StoreEntry[]) => entries.some(({ key }) => lastPart(key) === self);
+
   const onNodes = async (entries: readonly StoreEntry[]): Promise<void> => {
     keepCorrupt(nodesPrefix, entries);
+    if (!hasOwn(entries)) return onForgotten(null);
     const present = new Set(entries.map(({ key }) => lastPart(key)));
     for (const id of nodes.keys()) if (!present.has(id)) nodes.delete(id);
     for (const entry of entries) {
@@ -114,21 +122,24 @@ export function createDirectory(records: Records, { self, log, onChange }: Direc
       if (found !== null) members.setRecord(node, found.value);
     }
   };
+  /** Of the other nodes; one that cannot be read stays as it was. */
+  const stampsOf = (entries: readonly StoreEntry[], members: RemoteMembers): ReadonlyMap<NodeId, StampRecord> => {
+    const others = entries.filter(({ key }) => lastPart(key) !== self);
+    const stamps = others.flatMap((entry): (readonly [NodeId, StampRecord])[] => {
+      const node = lastPart(entry.key) as NodeId;
+      const stamp = decodeOrReport(() => decoded(codecs.stamp, entry), entry.key)?.value ?? members.stamp(node);
+      return stamp === null ? [] : [[node, stamp]];
+    });
+    return new Map(stamps);
+  };
   const onStamps = async (
     network: NetworkKey,
     members: RemoteMembers,
     entries: readonly StoreEntry[],
   ): Promise<void> => {
     keepCorrupt(stampsPrefix(network), entries);
-    const stamps = new Map<NodeId, StampRecord>();
-    for (const entry of entries) {
-      const node = lastPart(entry.key) as NodeId;
-      if (node === self) continue;
-      const found = decodeOrReport(() => decoded(codecs.stamp, entry), entry.key);
-      const kept = found?.value ?? members.stamp(node);
-      if (kept !== null && kept !== undefined) stamps.set(node, kept);
-    }
-    const behind = members.setStamps(stamps);
+    if (isPublished(network) && !hasOwn(entries)) return onForgotten(network);
+    const behind = members.setStamps(stampsOf(entries, members));
     if (behind.size > 0) await fetchRecords(network, members, behind);
     onChange();
   };

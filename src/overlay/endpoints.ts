@@ -29,6 +29,8 @@ export interface Endpoints {
   join(networkId: NetworkId, id: EndpointId): Promise<{ readonly interfaceName: string }>;
   leave(id: EndpointId): Promise<void>;
   delete(id: EndpointId): Promise<void>;
+  /** Gives up the claims of one that has departed, and forgets it. */
+  release(endpoint: LocalEndpoint, signal: AbortSignal): Promise<void>;
   facts(id: EndpointId): Readonly<Record<string, string>>;
   /** Endpoints of this node that a claim may belong to, those being created included. */
   isKnown(id: EndpointId): boolean;
@@ -108,6 +110,12 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
     await publishSoon(endpoint.network);
   };
 
+  const release = async ({ id, networkId, addresses, mac }: LocalEndpoint, signal: AbortSignal): Promise<void> => {
+    const network = local.network(networkId) ?? local.departed().networks.find((each) => each.id === networkId);
+    if (network !== undefined) await claims.releaseEndpoint({ network, endpoint: id, addresses, mac }, signal);
+    await local.forgetEndpoint(id);
+  };
+
   return {
     async create(request) {
       const network = local.requireNetwork(request.networkId);
@@ -146,14 +154,10 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
       const endpoint = local.endpoint(id);
       if (endpoint === null) return;
       await detach(endpoint);
-      await local.forgetEndpoint(id);
-      const network = local.network(endpoint.networkId);
-      if (network === null) return;
-      const { addresses, mac } = endpoint;
-      await background.attempt(`claims of endpoint ${id}`, (signal) =>
-        claims.releaseEndpoint({ network, endpoint: id, addresses, mac }, signal),
-      );
+      await local.departEndpoint(endpoint);
+      await background.attempt(`claims of endpoint ${id}`, (signal) => release(endpoint, signal));
     },
+    release,
     facts(id) {
       const { mac, addresses, network, joined } = require(id);
       return { mac, addresses: addresses.join(' '), network, state: joined ? 'joined' : 'claimed' };

@@ -12,7 +12,7 @@ import type { PoolRange } from '../core/ipam.ts';
 import { nodeKey } from '../core/keys.ts';
 import type { Model, Network, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
-import { overlayError } from '../errors.ts';
+import { messageOf, overlayError } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
 import type { Journal, LocalNetwork } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
@@ -76,8 +76,11 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const local = await loadLocal(journal, settings.process.boot);
   const background = createBackground(store, log);
   const republish = () => {
-    for (const { key } of local.overlays())
-      void background.attempt(`membership of network ${key}`, () => publisher.publish(key));
+    for (const network of local.overlays())
+      void background.attempt(`membership of network ${network.key}`, async (signal) => {
+        await networks.restore(network, signal);
+        await publisher.publish(network.key);
+      });
   };
   const presence = await createPresence(records, self, settings.process, { log, onRegained: republish });
   const dataPath = await parts.openDataPath().catch(async (error: unknown) => {
@@ -85,7 +88,17 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     throw error;
   });
 
-  const directory = createDirectory(records, { self: self.id, log, onChange: () => reconciler.request() });
+  const directory = createDirectory(records, {
+    self: self.id,
+    log,
+    onChange: () => reconciler.request(),
+    isPublished: (network) => publisher.isPublished(network),
+    onForgotten: (network) => {
+      log.warn({ network }, 'the store has lost what this node wrote; it is written again');
+      if (network === null) presence.retake();
+      else republish();
+    },
+  });
   const model = (): Model => ({
     self: self.id,
     networks: local.overlays(),
@@ -124,40 +137,53 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
 
   /** Networks that are being entered: nothing of them is to be taken back. */
   const entering = new Set<NetworkKey>();
-  const departure = (key: NetworkKey) => `departure from network ${key}`;
   const depart = async (key: NetworkKey, signal: AbortSignal): Promise<void> => {
     if (entering.has(key) || local.overlays().some((network) => network.key === key)) return;
     await publisher.withdraw(key);
     await networks.release(key, signal);
   };
-  /** The inverse of what `enter` has done so far. */
-  const exit = async (key: NetworkKey): Promise<void> => {
-    await directory.unfollow(key);
-    await reconciler.settle();
-    await background.attempt(departure(key), (signal) => depart(key, signal));
+  /**
+   * The inverse of `enter` for a network that has departed. Docker gives its pools back before it deletes it, when they
+   * are still in use; they are let go of here.
+   */
+  const exit = async ({ id, key, identity, subnets }: LocalNetwork): Promise<void> => {
+    if (!local.overlays().some((network) => network.key === key)) {
+      await directory.unfollow(key);
+      await reconciler.settle();
+    }
+    await background.attempt(`departure from network ${id}`, async (signal) => {
+      // First, because the claims of endpoints are found by what is known of their network.
+      for (const endpoint of local.departed().endpoints) {
+        if (endpoint.networkId === id) await endpoints.release(endpoint, signal);
+      }
+      await depart(key, signal);
+      for (const subnet of subnets) {
+        await pools.release(poolId({ name: nameSpaceOf({ identity }), subnet, range: null }), signal);
+      }
+      await local.forgetNetwork(id);
+    });
   };
   const hold = async (request: NetworkRequest, signal: AbortSignal): Promise<Network> => {
     const key = networkKey(identityOf(request));
     try {
       return await networks.hold(request, signal);
     } catch (error) {
-      background.doubt(error, departure(key), (later) => depart(key, later));
+      background.doubt(error, `departure from network ${key}`, (later) => depart(key, later));
       throw error;
     }
   };
   /** All of it, or nothing and the error. */
   const settleIn = async (request: NetworkRequest, signal: AbortSignal): Promise<void> => {
     const network = await hold(request, signal);
-    const isFirst = !local.overlays().some(({ key }) => key === network.key);
     try {
       await local.saveNetwork({ id: request.id, ...network });
       await directory.follow(network.key, signal);
       await untilAborted(publisher.publish(network.key), signal);
       await reconciler.settle(`network ${network.vni}`);
     } catch (error) {
-      await local.forgetNetwork(request.id);
+      await local.departNetwork({ id: request.id, ...network });
       entering.delete(network.key);
-      if (isFirst) await exit(network.key);
+      await exit({ id: request.id, ...network });
       throw error;
     }
   };
@@ -171,14 +197,6 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     }
   };
 
-  /** Docker gives a network's pools back before it deletes the network; they are let go of here, when nothing uses them. */
-  const releasePools = async (network: LocalNetwork): Promise<void> => {
-    for (const subnet of network.subnets) {
-      const pool = poolId({ name: nameSpaceOf(network), subnet, range: null });
-      await background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal));
-    }
-  };
-
   const verbs: Verbs = {
     async createNetwork(request) {
       const existing = local.network(request.id);
@@ -189,9 +207,8 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       const network = local.network(id);
       if (network === null) return;
       for (const endpoint of local.endpoints()) if (endpoint.networkId === id) await endpoints.delete(endpoint.id);
-      await local.forgetNetwork(id);
-      if (!local.overlays().some(({ key }) => key === network.key)) await exit(network.key);
-      await releasePools(network);
+      await local.departNetwork(network);
+      await exit(network);
     },
     createEndpoint: (request) => endpoints.create(request),
     join: (networkId, id) => endpoints.join(networkId, id),
@@ -220,6 +237,15 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     }
     await Promise.all(local.overlays().map(({ key }) => directory.follow(key, signal)));
     await reconciler.start();
+    finishDepartures().catch((error: unknown) => log.error({ problem: messageOf(error) }, 'departures not finished'));
+  };
+  /** What a process before this one answered and did not come to write. */
+  const finishDepartures = async (): Promise<void> => {
+    const { endpoints: left, networks: leaving } = local.departed();
+    for (const endpoint of left) {
+      await background.attempt(`claims of endpoint ${endpoint.id}`, (signal) => endpoints.release(endpoint, signal));
+    }
+    for (const network of leaving) await exit(network);
   };
   try {
     await start();

@@ -30,6 +30,8 @@ export interface Presence {
   lease(): Lease;
   /** null when the lease is held, else why not. */
   problem(): string | null;
+  /** The record is gone although nobody took it: writes it again under a new lease. */
+  retake(): void;
   close(): Promise<void>;
   /** Closes and takes the record away again if this daemon was the first to write it. Never throws. */
   abandon(): Promise<void>;
@@ -70,20 +72,25 @@ export async function createPresence(
 
   let lease = await take();
   let problem: string | null = null;
+  let gone = new AbortController();
+  const isHeld = () => !lease.lost.aborted && !gone.signal.aborted;
+  const takeAgain = async (): Promise<void> => {
+    try {
+      if (gone.signal.aborted) await lease.release();
+      lease = await take();
+      gone = new AbortController();
+      problem = null;
+      options.log.info({ node: self.id }, 'node lease regained');
+      options.onRegained();
+    } catch (error) {
+      problem = `the lease of this node's record is lost: ${messageOf(error)}`;
+      await sleep(retryMs, undefined, { signal: closing.signal }).catch(() => undefined);
+    }
+  };
   const keep = async (): Promise<void> => {
     while (!closing.signal.aborted) {
-      await aborted(AbortSignal.any([lease.lost, closing.signal]));
-      while (lease.lost.aborted && !closing.signal.aborted) {
-        try {
-          lease = await take();
-          problem = null;
-          options.log.info({ node: self.id }, 'node lease regained');
-          options.onRegained();
-        } catch (error) {
-          problem = `the lease of this node's record is lost: ${messageOf(error)}`;
-          await sleep(retryMs, undefined, { signal: closing.signal }).catch(() => undefined);
-        }
-      }
+      await aborted(AbortSignal.any([lease.lost, gone.signal, closing.signal]));
+      while (!isHeld() && !closing.signal.aborted) await takeAgain();
     }
   };
   const keeping = keep();
@@ -101,6 +108,7 @@ export async function createPresence(
     node,
     lease: () => lease,
     problem: () => problem,
+    retake: () => gone.abort(),
     close,
     async abandon() {
       const problemOf = (error: unknown) => options.log.warn({ problem: messageOf(error) }, 'node record not given up');

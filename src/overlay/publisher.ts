@@ -20,6 +20,8 @@ export interface Publisher {
   /** Resolves when a write that began after this call stands in the store. */
   publish(network: NetworkKey): Promise<void>;
   withdraw(network: NetworkKey): Promise<void>;
+  /** Whether the store has taken a stamp of this process and was not asked to drop it. */
+  isPublished(network: NetworkKey): boolean;
 }
 
 export interface PublisherSettings {
@@ -35,6 +37,7 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
   const { self, vtep, epoch } = settings;
   const queues = new Map<NetworkKey, Promise<void>>();
   const waiting = new Map<NetworkKey, Promise<void>>();
+  const published = new Set<NetworkKey>();
   let generation = 0;
 
   const commit = async (network: NetworkKey, operations: readonly StoreOperation[]): Promise<void> => {
@@ -42,16 +45,17 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
     const result = await store.commit(fenced, timeLimit(store, writeLimitMs));
     if (!result.committed) throw overlayError('STORE_CONFLICT', { key: membershipKey(network, self), attempts: 1 });
   };
-  const write = (network: NetworkKey): Promise<void> => {
+  const write = async (network: NetworkKey): Promise<void> => {
     generation += 1;
     const version = { epoch, generation };
     const endpoints = settings.joined(network);
     const record = codecs.membership.encode({ ...version, endpoints });
     const stamp = codecs.stamp.encode({ ...version, vtep });
-    return commit(network, [
+    await commit(network, [
       { kind: 'put', key: membershipKey(network, self), value: record, expect: 'any' },
       { kind: 'put', key: stampKey(network, self), value: stamp, expect: 'any' },
     ]);
+    published.add(network);
   };
   /** Runs after what is under way for this network, whatever became of it. */
   const enqueue = (network: NetworkKey, task: () => Promise<void>): Promise<void> => {
@@ -73,11 +77,13 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
       return next;
     },
     withdraw: (network) =>
-      enqueue(network, () =>
-        commit(network, [
+      enqueue(network, () => {
+        published.delete(network);
+        return commit(network, [
           { kind: 'delete', key: stampKey(network, self), expect: 'any' },
           { kind: 'delete', key: membershipKey(network, self), expect: 'any' },
-        ]),
-      ),
+        ]);
+      }),
+    isPublished: (network) => published.has(network),
   };
 }

@@ -17,6 +17,8 @@ export interface LocalNetwork {
   readonly subnets: readonly Subnet[];
   readonly mtuBytes: number;
   readonly multicast: boolean;
+  /** Gone for Docker, but the store has not been told everything yet. */
+  readonly departed?: boolean | undefined;
 }
 
 export interface LocalEndpoint {
@@ -30,6 +32,7 @@ export interface LocalEndpoint {
   readonly joined: boolean;
   /** The boot in which it was joined: interfaces do not survive a reboot. */
   readonly bootId: string;
+  readonly departed?: boolean | undefined;
 }
 
 export interface JournalState {
