@@ -3,10 +3,11 @@
  * one sentence that names the value and the way out, changes nothing anywhere, and the daemon goes on.
  */
 
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import * as assert from 'uvu/assert';
 import type { StatusReport } from '../../src/overlay/report.ts';
-import { attempt } from '../kit/command.ts';
 import type { Daemon, LogLine } from '../kit/daemon.ts';
 import { createLab, type Lab } from '../kit/lab.ts';
 import type { LabNode } from '../kit/node.ts';
@@ -674,15 +675,12 @@ test('bytes that are no HTTP, half a request and a hundred idle connections do n
 });
 
 test('another HTTP method than POST is refused', async ({ sides }) => {
-  const { stdout } = await attempt([
-    'curl',
-    '-s',
-    '--unix-socket',
-    sides[0].daemon.pluginSocket,
-    'http://x/Plugin.Activate',
-  ]);
+  const call = request({ socketPath: sides[0].daemon.pluginSocket, path: '/Plugin.Activate' }).end();
+  const [response] = (await once(call, 'response')) as [IncomingMessage];
+  const text = String(await response.toArray());
 
-  assert.match(stdout, 'only POST is served');
+  assert.is(response.statusCode, 405);
+  assert.match(text, 'only POST is served');
 });
 
 test('after all that the containers still reach each other and both nodes hold the same tables', async (context) => {
