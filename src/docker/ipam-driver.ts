@@ -2,8 +2,9 @@
  * Docker's IpamDriver over the verbs of the overlay (moby ipams/remote/remote.go is the caller).
  *
  * Claims live in the store, so nothing needs replaying after an engine's restart, and a MAC address plays no part in
- * choosing an address. The address spaces are two names Docker books pools under; Weft treats them alike, since a
- * pool is the cluster's whichever engine asks. A pool's gateway comes from RequestAddress like any other address and
+ * choosing an address. Of the two address spaces the global one is where swarm's allocator books, on the manager that
+ * leads and for all nodes; each node then books the same again in the local one. A pool is the cluster's in either: the
+ * space only tells whose the request is. A pool's gateway comes from RequestAddress like any other address and
  * not with the pool, because every engine since 1.13 does it that way.
  */
 
@@ -11,7 +12,7 @@ import type { Subnet } from '../core/address.ts';
 import { familyOf, overlaps, prefixLength } from '../core/address.ts';
 import type { Verbs } from '../overlay/requests.ts';
 import type * as messages from './messages.ts';
-import { refusal } from './messages.ts';
+import { addressSpaces, refusal } from './messages.ts';
 
 /** Specification (moby ipamapi RequestAddressType, netlabel.Gateway). */
 const gatewayType = 'com.docker.network.gateway';
@@ -23,8 +24,8 @@ export function createIpamDriver(verbs: Verbs) {
     getCapabilities: () => ({ RequiresMACAddress: false, RequiresRequestReplay: false }),
 
     getDefaultAddressSpaces: () => ({
-      LocalDefaultAddressSpace: 'WeftLocal',
-      GlobalDefaultAddressSpace: 'WeftGlobal',
+      LocalDefaultAddressSpace: addressSpaces.local,
+      GlobalDefaultAddressSpace: addressSpaces.global,
     }),
 
     async requestPool(request: ReturnType<typeof messages.requestPool>) {
@@ -33,7 +34,13 @@ export function createIpamDriver(verbs: Verbs) {
       requireFamily(wanted, v6);
       // Swarm's allocator leaves V6 false whatever the subnet, so a given subnet decides.
       const family = wanted !== null ? familyOf(wanted) : v6 ? 'ipv6' : 'ipv4';
-      const { pool, subnet } = await verbs.requestPool({ family, subnet: wanted, range, name: options.name });
+      const { pool, subnet } = await verbs.requestPool({
+        space: request.AddressSpace,
+        family,
+        subnet: wanted,
+        range,
+        name: options.name,
+      });
       return { PoolID: pool, Pool: subnet, Data: {} };
     },
 

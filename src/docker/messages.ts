@@ -6,8 +6,8 @@
  * Rules of the wire: fields are spelt as Go spells them; those not listed here are ignored, so a newer engine may send
  * more; Go writes an absent text as "" and an absent map or list as null. An empty body is refused wherever a message
  * is due: the engine's retry after a broken connection sends one (moby pkg/plugins callWithRetry), and it must never
- * pass for a request with default values. AddressSpace is not read: pools are cluster-wide, whichever space Docker
- * books them in. Nor are Gateway and AuxAddresses: the IPAM driver has handed them out before.
+ * pass for a request with default values. Gateway and AuxAddresses are not read: the IPAM driver has handed them out
+ * before.
  */
 
 import { z } from 'zod';
@@ -16,7 +16,7 @@ import { familyOf, parseAddress, parseInterfaceAddress, parseSubnet } from '../c
 import type { EndpointId, NetworkId } from '../core/identity.ts';
 import { parseMac } from '../core/mac.ts';
 import { isOverlayError, messageOf, overlayError } from '../errors.ts';
-import type { PoolId } from '../overlay/requests.ts';
+import type { AddressSpace, PoolId } from '../overlay/requests.ts';
 import { readEndpointMac, readNestedNetworkOptions, readNetworkOptions, readPoolOptions } from './options.ts';
 
 /** `method` is for the refusal. @throws MESSAGE_INVALID OPTION_UNKNOWN OPTION_INVALID */
@@ -46,10 +46,13 @@ const networkId = id.transform((value) => value as NetworkId);
 const endpointId = id.transform((value) => value as EndpointId);
 const endpoint = { NetworkID: networkId, EndpointID: endpointId };
 
-/** moby driverapi.IPAMData. */
-const pool = (family: Family) =>
-  z.object({ Pool: domain((value) => ofFamily(family, parseSubnet(value))) }, { error: 'must be an object' });
-const pools = (family: Family) =>
+/** moby driverapi.IPAMData. `family` null: swarm's allocator puts both into one list. */
+const pool = (family: Family | null) =>
+  z.object(
+    { Pool: domain((value) => (family === null ? parseSubnet(value) : ofFamily(family, parseSubnet(value)))) },
+    { error: 'must be an object' },
+  );
+const pools = (family: Family | null) =>
   z
     .array(pool(family), { error: 'must be a list' })
     .nullish()
@@ -70,13 +73,12 @@ const endpointInterface = z
 
 // NetworkDriver: drivers/remote/api/api.go.
 
-/** `Options` stay as they came, since the answer gives them back; they are read only to refuse a bad one. */
+/** `Options` also as they came, since the answer gives them back. */
 export const allocateNetwork = message({
   NetworkID: networkId,
-  Options: textMap.transform((options) => {
-    readNetworkOptions(options);
-    return options;
-  }),
+  Options: textMap.transform((given) => ({ given, read: readNetworkOptions(given) })),
+  IPv4Data: pools(null),
+  IPv6Data: pools(null),
 });
 export const freeNetwork = message({ NetworkID: networkId });
 export const gwAllocCheck = message({ Options: anyMap.transform(readNestedNetworkOptions) });
@@ -103,7 +105,11 @@ export const discovery = message({ DiscoveryType: z.number({ error: 'must be a n
 
 // IpamDriver: ipams/remote/api/api.go.
 
+/** As this driver names them. */
+export const addressSpaces: Readonly<Record<AddressSpace, string>> = { local: 'WeftLocal', global: 'WeftGlobal' };
+
 export const requestPool = message({
+  AddressSpace: absentText.transform((name): AddressSpace => (name === addressSpaces.global ? 'global' : 'local')),
   Pool: domainOrAbsent(parseSubnet),
   SubPool: domainOrAbsent(parseSubnet),
   Options: textMap.transform((options) => ({ name: readPoolOptions(options) })),

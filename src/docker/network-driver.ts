@@ -20,7 +20,7 @@ import { overlayError } from '../errors.ts';
 import type { Verbs } from '../overlay/requests.ts';
 import type * as messages from './messages.ts';
 import { refusal } from './messages.ts';
-import { mtuOption } from './options.ts';
+import { mtuOption, vniOption } from './options.ts';
 
 export type Scope = 'local' | 'global';
 
@@ -44,18 +44,27 @@ export function createNetworkDriver({ verbs, scope, driverName }: NetworkDriverS
 
     /**
      * On swarm's leader, again for every network at each change of leader. What is answered replaces the options, so
-     * they go back whole. The VNI is claimed in the store by the first node that creates the network.
+     * they go back whole, with the VNI: each node's CreateNetwork brings it along.
      */
-    allocateNetwork: (request: Request<'allocateNetwork'>) => ({ Options: request.Options }),
+    async allocateNetwork(request: Request<'allocateNetwork'>) {
+      const subnets = [...request.IPv4Data, ...request.IPv6Data];
+      requireSubnets('NetworkDriver.AllocateNetwork', subnets, driverName);
+      const { given, read } = request.Options;
+      requireIpv6Room(subnets, read.mtuBytes);
+      const vni = await verbs.allocateNetwork({ id: request.NetworkID, subnets, ...read });
+      return { Options: { ...given, [vniOption]: String(vni) } };
+    },
 
-    /** Nothing was reserved by allocateNetwork; the overlay frees what nodes claimed when the last of them leaves. */
-    freeNetwork: () => done,
+    async freeNetwork(request: Request<'freeNetwork'>) {
+      await verbs.freeNetwork(request.NetworkID);
+      return done;
+    },
 
     gwAllocCheck: () => ({ SkipIPv4: false, SkipIPv6: false }),
 
     async createNetwork(request: Request<'createNetwork'>) {
       const subnets = [...request.IPv4Data, ...request.IPv6Data];
-      requireSubnets(subnets, driverName);
+      requireSubnets('NetworkDriver.CreateNetwork', subnets, driverName);
       requireIpv6Room(subnets, request.Options.mtuBytes);
       await verbs.createNetwork({ id: request.NetworkID, subnets, ...request.Options });
       return done;
@@ -111,8 +120,7 @@ type Request<Name extends keyof typeof messages> =
   (typeof messages)[Name] extends messages.Reader<infer Value> ? Value : never;
 
 /** Docker's null IPAM driver sends 0.0.0.0/0 and endpoints without addresses. */
-function requireSubnets(subnets: readonly Subnet[], driverName: string): void {
-  const method = 'NetworkDriver.CreateNetwork';
+function requireSubnets(method: string, subnets: readonly Subnet[], driverName: string): void {
   if (subnets.length === 0) throw refusal(method, 'the network has no subnet; enable IPv4 or IPv6 for it');
   const whole = subnets.find((subnet) => prefixLength(subnet) === 0);
   if (whole !== undefined) {

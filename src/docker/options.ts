@@ -23,6 +23,7 @@ export interface NetworkOptions {
 
 /** The option that sets a network's MTU, as for Docker's own drivers. */
 export const mtuOption = 'com.docker.network.driver.mtu';
+export const vniOption = 'weft.vni';
 
 /** Where Docker puts what stood behind `-o`. */
 const genericOption = 'com.docker.network.generic';
@@ -32,7 +33,7 @@ const ownPrefix = 'weft.';
 
 const networkOptions = new Map<string, (text: string) => Partial<NetworkOptions>>([
   ['weft.network', (text) => ({ name: parseNetworkName(text) })],
-  ['weft.vni', (text) => ({ vni: parseVniText(text) })],
+  [vniOption, (text) => ({ vni: parseVniText(text) })],
   ['weft.multicast', (text) => ({ multicast: parseSwitch('weft.multicast', text) })],
   [mtuOption, (text) => ({ mtuBytes: parseMtu(text) })],
 ]);
@@ -107,7 +108,7 @@ export function readEndpointMac(options: Readonly<Record<string, unknown>>): Mac
 function parseVniText(text: string): Vni {
   const value = wholeNumber(text);
   if (value >= 1 && value <= maxVni) return parseVni(value);
-  throw invalidOption('weft.vni', text, `give a whole number from 1 to ${maxVni}`);
+  throw invalidOption(vniOption, text, `give a whole number from 1 to ${maxVni}`);
 }
 
 function parseMtu(text: string): number {

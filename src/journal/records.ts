@@ -16,7 +16,7 @@ const networkKey = z
   .transform((text) => text as NetworkKey);
 const identity = z
   .string()
-  .regex(/^(name|subnets):./)
+  .regex(/^(name|swarm|subnets):./)
   .transform((text) => text as NetworkIdentity);
 const address = z.string().transform(parseAddress);
 const subnet = z.string().transform(parseSubnet);

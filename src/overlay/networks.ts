@@ -1,30 +1,43 @@
 /**
- * An overlay network in the cluster: its record, its VNI, and which nodes have it. The first node to create it decides
- * VNI, MTU and options; every other one joins what is there, and is refused when it asked for something else. The last
- * one to leave takes record, VNI and anchor away.
+ * An overlay network in the cluster: its record, its VNI, and who has it. The first holder decides VNI, MTU and options;
+ * every other one joins what is there, and is refused when it asked for something else. The last one to leave takes
+ * record, VNI and anchor away.
+ *
+ * Swarm holds a network from its allocation to its end, each node as long as it has a container in it. Swarm ends a
+ * network before its nodes have left it, so the VNI stays taken until the last one has: that is its quarantine.
  *
  * A VNI is looked for from the hash of the network's identity on. A network that comes back therefore finds its own
  * VNI again, and another one gets it only by a hash collision or by an explicit weft.vni.
  */
 
-import type { NetworkIdentity, NetworkKey, NodeId } from '../core/identity.ts';
-import { hash64, identityLabel, namedIdentity, networkKey, subnetIdentity } from '../core/identity.ts';
-import { anchorKey, recordKey, stampsPrefix, vniKey } from '../core/keys.ts';
+import type { Holder, NetworkIdentity, NetworkKey, NodeId } from '../core/identity.ts';
+import {
+  hash64,
+  identityLabel,
+  isSwarmId,
+  namedIdentity,
+  networkKey,
+  subnetIdentity,
+  swarmIdentity,
+} from '../core/identity.ts';
+import { anchorKey, anchorName, lastPart, networksPrefix, recordKey, stampsPrefix, vniKey } from '../core/keys.ts';
 import type { Network } from '../core/model.ts';
 import { type Vni, vniCandidate } from '../core/vni.ts';
-import { overlayError } from '../errors.ts';
+import { isOverlayError, overlayError } from '../errors.ts';
 import type { NetworkRecord } from '../ports/records.ts';
-import type { StoreOperation } from '../ports/store.ts';
-import type { Found, Plan, Records } from './records.ts';
+import type { StoreEntry, StoreOperation } from '../ports/store.ts';
+import { decoded, type Found, type Plan, type Records } from './records.ts';
 import type { NetworkRequest } from './requests.ts';
 
 export interface Networks {
   /** Joins the network, making it when there is none. @throws NETWORK_CONFLICT, VNI_TAKEN */
-  hold(request: NetworkRequest, signal: AbortSignal): Promise<Network>;
+  hold(request: NetworkRequest, holder: Holder, signal: AbortSignal): Promise<Network>;
   /** Puts a network back that this node has but the store lost, as it was. */
   restore(network: Network, signal: AbortSignal): Promise<void>;
-  /** The inverse of `hold`; no-op when this node is no holder. */
-  release(key: NetworkKey, signal: AbortSignal): Promise<void>;
+  /** The inverse of `hold`; no-op for one that is no holder. */
+  release(key: NetworkKey, holder: Holder, signal: AbortSignal): Promise<void>;
+  /** All that it holds. */
+  heldBy(holder: Holder, signal: AbortSignal): Promise<readonly Network[]>;
 }
 
 export interface NetworkSettings {
@@ -35,8 +48,9 @@ export interface NetworkSettings {
 
 const anchorValue = new TextEncoder().encode('{}');
 
-export function identityOf(request: Pick<NetworkRequest, 'name' | 'subnets'>): NetworkIdentity {
-  return request.name === null ? subnetIdentity(request.subnets) : namedIdentity(request.name);
+export function identityOf({ id, name, subnets }: Pick<NetworkRequest, 'id' | 'name' | 'subnets'>): NetworkIdentity {
+  if (name !== null) return namedIdentity(name);
+  return isSwarmId(id) ? swarmIdentity(id) : subnetIdentity(subnets);
 }
 
 export function createNetworks(records: Records, { self, automaticMtu }: NetworkSettings): Networks {
@@ -48,14 +62,14 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
     value: codecs.network.encode(network),
     expect,
   });
-  const joinOperations = ({ value, revision }: Found<NetworkRecord>): StoreOperation[] =>
-    value.holders.includes(self) ? [] : [put({ ...value, holders: [...value.holders, self] }, revision)];
-  const createOperations = (network: Network): StoreOperation[] => {
+  const joinOperations = ({ value, revision }: Found<NetworkRecord>, holder: Holder): StoreOperation[] =>
+    value.holders.includes(holder) ? [] : [put({ ...value, holders: [...value.holders, holder] }, revision)];
+  const createOperations = (network: Network, holder: Holder): StoreOperation[] => {
     const { key, vni, identity } = network;
     const owner = codecs.vni.encode({ vni, network: key, label: identityLabel(identity) });
     return [
       { kind: 'put', key: vniKey(vni), value: owner, expect: 0 },
-      put({ ...network, holders: [self] }, 0),
+      put({ ...network, holders: [holder] }, 0),
       { kind: 'put', key: anchorKey(stampsPrefix(key)), value: anchorValue, expect: 'any' },
     ];
   };
@@ -70,13 +84,13 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
       if ((await records.read(codecs.vni, vniKey(vni), signal)) === null) return vni;
     }
   };
-  const planHold = async (request: NetworkRequest, signal: AbortSignal): Promise<Plan<Network>> => {
+  const planHold = async (request: NetworkRequest, holder: Holder, signal: AbortSignal): Promise<Plan<Network>> => {
     const identity = identityOf(request);
     const key = networkKey(identity);
     const found = await records.read(codecs.network, recordKey(key), signal);
     if (found !== null) {
       requireSame(found.value, identity, request);
-      return { operations: joinOperations(found), answer: () => networkOf(found.value) };
+      return { operations: joinOperations(found, holder), answer: () => networkOf(found.value) };
     }
     const network: Network = {
       key,
@@ -86,18 +100,18 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
       mtuBytes: request.mtuBytes ?? automaticMtu(),
       multicast: request.multicast,
     };
-    return { operations: createOperations(network), answer: () => network };
+    return { operations: createOperations(network, holder), answer: () => network };
   };
   const planRestore = async (network: Network, signal: AbortSignal): Promise<Plan<void>> => {
     const found = await records.read(codecs.network, recordKey(network.key), signal);
-    if (found !== null) return { operations: joinOperations(found), answer: () => undefined };
+    if (found !== null) return { operations: joinOperations(found, self), answer: () => undefined };
     await requireFreeVni(network.vni, signal);
-    return { operations: createOperations(network), answer: () => undefined };
+    return { operations: createOperations(network, self), answer: () => undefined };
   };
-  const planRelease = async (key: NetworkKey, signal: AbortSignal): Promise<Plan<void>> => {
+  const planRelease = async (key: NetworkKey, holder: Holder, signal: AbortSignal): Promise<Plan<void>> => {
     const found = await records.read(codecs.network, recordKey(key), signal);
-    if (found === null || !found.value.holders.includes(self)) return { operations: [], answer: () => undefined };
-    const holders = found.value.holders.filter((holder) => holder !== self);
+    if (found === null || !found.value.holders.includes(holder)) return { operations: [], answer: () => undefined };
+    const holders = found.value.holders.filter((each) => each !== holder);
     const operations: StoreOperation[] =
       holders.length > 0
         ? [put({ ...found.value, holders }, found.revision)]
@@ -110,11 +124,28 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
   };
 
   return {
-    hold: (request, signal) =>
-      records.transact(recordKey(networkKey(identityOf(request))), signal, () => planHold(request, signal)),
+    hold: (request, holder, signal) =>
+      records.transact(recordKey(networkKey(identityOf(request))), signal, () => planHold(request, holder, signal)),
     restore: (network, signal) => records.transact(recordKey(network.key), signal, () => planRestore(network, signal)),
-    release: (key, signal) => records.transact(recordKey(key), signal, () => planRelease(key, signal)),
+    release: (key, holder, signal) => records.transact(recordKey(key), signal, () => planRelease(key, holder, signal)),
+    async heldBy(holder, signal) {
+      const entries = await records.store.list(networksPrefix, signal);
+      const found = entries
+        .filter(({ key }) => lastPart(key) !== anchorName)
+        .flatMap((entry) => readable(records, entry));
+      return found.filter(({ holders }) => holders.includes(holder)).map(networkOf);
+    },
   };
+}
+
+/** One that cannot be read is nobody's here: it must not keep the others from being found. */
+function readable({ codecs }: Records, entry: StoreEntry): readonly NetworkRecord[] {
+  try {
+    return [decoded(codecs.network, entry).value];
+  } catch (error) {
+    if (!isOverlayError(error, 'STORE_RECORD_CORRUPT')) throw error;
+    return [];
+  }
 }
 
 function networkOf({ key, identity, vni, subnets, mtuBytes, multicast }: NetworkRecord): Network {

@@ -7,36 +7,42 @@
 
 import type { Subnet } from '../core/address.ts';
 import { familyOf } from '../core/address.ts';
-import { type EndpointId, type NetworkKey, networkKey } from '../core/identity.ts';
+import type { EndpointId } from '../core/identity.ts';
 import type { PoolRange } from '../core/ipam.ts';
 import { nodeKey } from '../core/keys.ts';
-import type { Model, Network, Node } from '../core/model.ts';
+import type { Model, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
-import { messageOf, overlayError } from '../errors.ts';
+import { messageOf } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
-import type { Journal, LocalNetwork } from '../ports/journal.ts';
+import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { PathProbe } from '../ports/path-probe.ts';
 import type { Codecs } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
+import { createAddresses } from './addresses.ts';
+import { createAllocations } from './allocations.ts';
 import { createBackground } from './background.ts';
-import { createClaims, nameSpaceOf } from './claims.ts';
+import { createClaims } from './claims.ts';
 import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
 import { startHeartbeat } from './heartbeat.ts';
-import { timeLimit, untilAborted } from './limit.ts';
+import { timeLimit } from './limit.ts';
 import { loadLocal } from './local.ts';
+import { createLocalNetworks, usesPool } from './local-networks.ts';
 import { serveMisses } from './misses.ts';
-import { createNetworks, identityOf } from './networks.ts';
+import { createNetworks } from './networks.ts';
+import { createOwners } from './owners.ts';
 import { createPaths } from './paths.ts';
-import { createPools, parsePoolId, poolId } from './pools.ts';
+import { parsePoolId } from './pool-id.ts';
+import { createPools } from './pools.ts';
 import { createPresence, type ProcessIdentity } from './presence.ts';
 import { createPublisher } from './publisher.ts';
 import { createReconciler } from './reconciler.ts';
 import { createRecords } from './records.ts';
 import type { Reports } from './report.ts';
 import { createReports } from './reports.ts';
-import { type NetworkRequest, type Verbs, verbLimitMs } from './requests.ts';
+import { type Verbs, verbLimitMs } from './requests.ts';
+import { createReservations } from './reservations.ts';
 
 export interface OverlayParts {
   readonly store: Store;
@@ -115,7 +121,8 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   });
   const creating = new Set<EndpointId>();
   const isKnown = (id: EndpointId) => creating.has(id) || local.endpoint(id) !== null;
-  const claims = createClaims(records, { self: self.id, isKnown, onDoubt: background.doubt });
+  const owners = createOwners(records, { self: self.id, isKnown });
+  const claims = createClaims(records, { self: self.id, isKnown, owners });
   const endpoints = createEndpoints(
     { local, claims, publisher, reconciler, dataPath, store, background, bootId: settings.process.boot },
     creating,
@@ -124,92 +131,25 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     self: self.id,
     automaticMtu: () => automaticMtu(self, directory.nodes()),
   });
-  const pools = createPools(records, claims, {
+  const { doubt: onDoubt } = background;
+  const reservations = createReservations(records, { self: self.id, isKnown, owners, onDoubt });
+  const isInUse = (name: string, subnet: Subnet) => local.networks().some((each) => usesPool(each, name, subnet));
+  const { hostSubnets, poolRanges: ranges } = settings;
+  const pools = createPools(records, { self: self.id, ranges, hostSubnets, reservations, isInUse, onDoubt });
+  const addresses = createAddresses(records, { reservations, isInUse });
+  const allocations = createAllocations({ networks, pools, background });
+  const localNetworks = createLocalNetworks({
+    ...{ local, networks, pools, endpoints, directory, publisher, reconciler, background },
     self: self.id,
-    ranges: settings.poolRanges,
-    hostSubnets: settings.hostSubnets,
-    onDoubt: background.doubt,
-    isInUse: (name, subnet) =>
-      local.networks().some((network) => nameSpaceOf(network) === name && network.subnets.includes(subnet)),
   });
   // Not half: what fails then must still be taken back within the whole limit.
   const limit = () => timeLimit(store, verbLimitMs * 0.45);
 
-  /** Networks that are being entered: nothing of them is to be taken back. */
-  const entering = new Set<NetworkKey>();
-  const depart = async (key: NetworkKey, signal: AbortSignal): Promise<void> => {
-    if (entering.has(key) || local.overlays().some((network) => network.key === key)) return;
-    await publisher.withdraw(key);
-    await networks.release(key, signal);
-  };
-  /**
-   * The inverse of `enter` for a network that has departed. Docker gives its pools back before it deletes it, when they
-   * are still in use; they are let go of here.
-   */
-  const exit = async ({ id, key, identity, subnets }: LocalNetwork): Promise<void> => {
-    if (!local.overlays().some((network) => network.key === key)) {
-      await directory.unfollow(key);
-      await reconciler.settle();
-    }
-    await background.attempt(`departure from network ${id}`, async (signal) => {
-      // First, because the claims of endpoints are found by what is known of their network.
-      for (const endpoint of local.departed().endpoints) {
-        if (endpoint.networkId === id) await endpoints.release(endpoint, signal);
-      }
-      await depart(key, signal);
-      for (const subnet of subnets) {
-        await pools.release(poolId({ name: nameSpaceOf({ identity }), subnet, range: null }), signal);
-      }
-      await local.forgetNetwork(id);
-    });
-  };
-  const hold = async (request: NetworkRequest, signal: AbortSignal): Promise<Network> => {
-    const key = networkKey(identityOf(request));
-    try {
-      return await networks.hold(request, signal);
-    } catch (error) {
-      background.doubt(error, `departure from network ${key}`, (later) => depart(key, later));
-      throw error;
-    }
-  };
-  /** All of it, or nothing and the error. */
-  const settleIn = async (request: NetworkRequest, signal: AbortSignal): Promise<void> => {
-    const network = await hold(request, signal);
-    try {
-      await local.saveNetwork({ id: request.id, ...network });
-      await directory.follow(network.key, signal);
-      await untilAborted(publisher.publish(network.key), signal);
-      await reconciler.settle(`network ${network.vni}`);
-    } catch (error) {
-      await local.departNetwork({ id: request.id, ...network });
-      entering.delete(network.key);
-      await exit({ id: request.id, ...network });
-      throw error;
-    }
-  };
-  const enter = async (request: NetworkRequest): Promise<void> => {
-    const key = networkKey(identityOf(request));
-    entering.add(key);
-    try {
-      await settleIn(request, limit());
-    } finally {
-      entering.delete(key);
-    }
-  };
-
   const verbs: Verbs = {
-    async createNetwork(request) {
-      const existing = local.network(request.id);
-      if (existing === null) return enter(request);
-      requireSameNetwork(existing, request);
-    },
-    async deleteNetwork(id) {
-      const network = local.network(id);
-      if (network === null) return;
-      for (const endpoint of local.endpoints()) if (endpoint.networkId === id) await endpoints.delete(endpoint.id);
-      await local.departNetwork(network);
-      await exit(network);
-    },
+    allocateNetwork: async (request) => (await allocations.allocate(request, limit())).vni,
+    freeNetwork: (id) => background.attempt(`allocation of network ${id}`, (signal) => allocations.free(id, signal)),
+    createNetwork: (request) => localNetworks.create(request, limit()),
+    deleteNetwork: (id) => localNetworks.delete(id),
     createEndpoint: (request) => endpoints.create(request),
     join: (networkId, id) => endpoints.join(networkId, id),
     leave: (_, id) => endpoints.leave(id),
@@ -220,11 +160,11 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       parsePoolId(pool); // A retry would not make sense of it either.
       await background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal));
     },
-    requestAddress: (request) => pools.requestAddress(request, limit()),
+    requestAddress: (request) => addresses.request(request, limit()),
     async releaseAddress(pool, address) {
       parsePoolId(pool);
       const subject = `release of address ${address} of pool ${pool}`;
-      await background.attempt(subject, (signal) => pools.releaseAddress(pool, address, signal));
+      await background.attempt(subject, (signal) => addresses.release(pool, address, signal));
     },
   };
 
@@ -245,7 +185,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     for (const endpoint of left) {
       await background.attempt(`claims of endpoint ${endpoint.id}`, (signal) => endpoints.release(endpoint, signal));
     }
-    for (const network of leaving) await exit(network);
+    for (const network of leaving) await localNetworks.exit(network);
   };
   try {
     await start();
@@ -300,16 +240,4 @@ function otherNodes(self: Pick<Node, 'id'>, nodes: readonly Node[]): readonly No
 function automaticMtu(self: Omit<Node, 'epoch'>, nodes: readonly Node[]): number {
   const smallest = Math.min(self.mtuBytes, ...otherNodes(self, nodes).map(({ mtuBytes }) => mtuBytes));
   return overlayMtu(smallest, familyOf(self.vtep.address));
-}
-
-/** A repeated CreateNetwork is fine when it asks for the same. */
-function requireSameNetwork(existing: LocalNetwork, request: NetworkRequest): void {
-  const identity = identityOf(request);
-  if (identity === existing.identity) return;
-  throw overlayError('NETWORK_CONFLICT', {
-    network: request.id,
-    field: 'identity',
-    existing: existing.identity,
-    requested: identity,
-  });
 }

@@ -1,64 +1,58 @@
 /**
- * The IPAM driver's half: pools and the addresses in them, cluster-wide. A pool belongs to a name space (the
- * `weft.network` option, or the common one) in which subnets never overlap; the same subnet in the same name space is
- * the same pool on every engine. Its gateway is one address for all of them: nothing answers there (docker_gwbridge
- * gives egress), it only must not differ or be given to a container.
+ * The IPAM driver's pools, cluster-wide. A pool belongs to a name space (the `weft.network` option, or the common one)
+ * in which subnets never overlap; the same subnet in the same name space is the same pool on every engine.
+ *
+ * Who holds a pool: each node whose engine has booked it, swarm's allocator when the leader's engine has booked it for
+ * the swarm, and each swarm network that was allocated with it. The allocator books again at each change of leader what
+ * it has already, and gives a pool back behind the network it was for; so its hold goes when no network is left.
  */
 
-import type { Address, Subnet } from '../core/address.ts';
-import { familyOf, overlaps, parseSubnet, withPrefix } from '../core/address.ts';
-import type { NodeId } from '../core/identity.ts';
-import {
-  firstUsable,
-  freeAddress,
-  freeSubnet,
-  type PoolRange,
-  poolSize,
-  randomAddress,
-  requireUsable,
-} from '../core/ipam.ts';
-import { addressKey, claimsPrefix, lastPart, nameSpaceKey, poolKey } from '../core/keys.ts';
+import type { Subnet } from '../core/address.ts';
+import { familyOf, overlaps } from '../core/address.ts';
+import { allocator, type Holder, isAllocation, type NodeId } from '../core/identity.ts';
+import { freeSubnet, type PoolRange, poolSize } from '../core/ipam.ts';
+import { claimsPrefix, nameSpaceKey, poolKey } from '../core/keys.ts';
 import { overlayError } from '../errors.ts';
 import type { AddressClaim, Codec, PoolRecord } from '../ports/records.ts';
 import type { StoreEntry, StoreKey, StoreOperation } from '../ports/store.ts';
-import { addressOfClaim, type ClaimSettings, type Claims, poolLabel } from './claims.ts';
+import { type Pool, parsePoolId, poolId } from './pool-id.ts';
 import { randomBelow } from './random.ts';
 import type { Found, Plan, Records } from './records.ts';
-import type { AddressRequest, PoolId, PoolRequest } from './requests.ts';
+import type { PoolId, PoolRequest } from './requests.ts';
+import type { PoolPlace, ReservationSettings, Reservations } from './reservations.ts';
 
 export interface Pools {
   request(request: PoolRequest, signal: AbortSignal): Promise<{ readonly pool: PoolId; readonly subnet: Subnet }>;
   /** No-op while a network of this node uses the pool: Docker calls this before it deletes the network. */
   release(pool: PoolId, signal: AbortSignal): Promise<void>;
-  requestAddress(request: AddressRequest, signal: AbortSignal): Promise<string>;
-  releaseAddress(pool: PoolId, address: Address, signal: AbortSignal): Promise<void>;
+  /** A network of this node is gone: lets go of what Docker gave back before. */
+  settle(names: readonly string[], subnets: readonly Subnet[], signal: AbortSignal): Promise<void>;
+  /** A swarm network holds those of its pools that are of this driver. */
+  bind(places: readonly PoolPlace[], network: Holder, signal: AbortSignal): Promise<void>;
+  /** The inverse. */
+  unbind(places: readonly PoolPlace[], network: Holder, signal: AbortSignal): Promise<void>;
 }
 
 export interface PoolSettings {
   readonly self: NodeId;
+  readonly reservations: Reservations;
   readonly ranges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
   /** Subnets this host routes somewhere else; a chosen pool must not hide them. */
   hostSubnets(): Promise<readonly Subnet[]>;
   /** Whether a network of this node uses the pool. */
   isInUse(name: string, subnet: Subnet): boolean;
-  onDoubt: ClaimSettings['onDoubt'];
+  onDoubt: ReservationSettings['onDoubt'];
 }
 
-interface Pool {
-  readonly name: string;
-  readonly subnet: Subnet;
-  readonly range: Subnet | null;
-}
-
-/** Implementation: random tries before looking at the whole list; with half the pool in use 1 in 256 needs the list. */
-const randomTries = 8;
 /** Implementation: a transaction takes 60 operations. */
 const mostDepartingClaims = 50;
 
-export function createPools(records: Records, claims: Claims, settings: PoolSettings): Pools {
-  const { codecs } = records;
-  const readPool = (pool: Pool, signal: AbortSignal) =>
-    records.read(codecs.pool, poolKey(pool.name, pool.subnet), signal);
+export function createPools(records: Records, settings: PoolSettings): Pools {
+  const { codecs, store } = records;
+  const { self, reservations, isInUse } = settings;
+  const readPool = ({ name, subnet }: PoolPlace, signal: AbortSignal) =>
+    records.read(codecs.pool, poolKey(name, subnet), signal);
+  const holderOf = ({ space }: Pick<Pool, 'space'>): Holder => (space === 'global' ? allocator : self);
 
   const choose = async ({ family, name }: PoolRequest, taken: readonly Subnet[]): Promise<Subnet> => {
     const existing = name === null ? undefined : taken.find((subnet) => familyOf(subnet) === family);
@@ -68,62 +62,85 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     if (subnet === null) throw overlayError('POOL_NONE_FREE', { range: settings.ranges[family].range });
     return subnet;
   };
-
+  const joinOperations = ({ key, value, revision: expect }: Found<PoolRecord>, holder: Holder): StoreOperation[] => {
+    if (value.holders.includes(holder)) return [];
+    const joined = codecs.pool.encode({ ...value, holders: [...value.holders, holder] });
+    return [{ kind: 'put', key, value: joined, expect }];
+  };
   const planHold = async (request: PoolRequest, signal: AbortSignal): Promise<Plan<Subnet>> => {
     const name = request.name ?? '';
+    const holder = holderOf(request);
     const space = await records.read(codecs.nameSpace, nameSpaceKey(name), signal);
     const taken = space?.value.subnets ?? [];
     const subnet = request.subnet ?? (await choose(request, taken));
-    const pool = await records.read(codecs.pool, poolKey(name, subnet), signal);
-    if (pool !== null) return { operations: holdOperations(records, pool, settings.self), answer: () => subnet };
+    const pool = await readPool({ name, subnet }, signal);
+    if (pool !== null) return { operations: joinOperations(pool, holder), answer: () => subnet };
     const other = taken.find((each) => each !== subnet && overlaps(each, subnet));
     if (other !== undefined) throw overlayError('POOL_OVERLAPS', { subnet, other, owner: poolLabel(name) });
-    const fresh: PoolRecord = { name, subnet, gateway: null, holders: [settings.self] };
-    const subnets = [...new Set([...taken, subnet])];
+    const fresh: PoolRecord = { name, subnet, gateway: null, holders: [holder] };
+    const places = codecs.nameSpace.encode({ name, subnets: [...new Set([...taken, subnet])] });
     return {
       operations: [
-        {
-          kind: 'put',
-          key: nameSpaceKey(name),
-          value: codecs.nameSpace.encode({ name, subnets }),
-          expect: space?.revision ?? 0,
-        },
+        { kind: 'put', key: nameSpaceKey(name), value: places, expect: space?.revision ?? 0 },
         { kind: 'put', key: poolKey(name, subnet), value: codecs.pool.encode(fresh), expect: 0 },
       ],
       answer: () => subnet,
     };
   };
 
-  const planRelease = async (pool: Pool, signal: AbortSignal): Promise<Plan<void>> => {
-    const found = await readPool(pool, signal);
-    if (found === null || !found.value.holders.includes(settings.self))
-      return { operations: [], answer: () => undefined };
-    const holders = found.value.holders.filter((holder) => holder !== settings.self);
-    const going = await departingClaims(pool, holders.length === 0, signal);
+  /** Resolves to whether it is done: a pool has more claims than go into one transaction. */
+  const planLeave = async (place: PoolPlace, holder: Holder, signal: AbortSignal): Promise<Plan<boolean>> => {
+    const found = await readPool(place, signal);
+    if (found === null || !found.value.holders.includes(holder)) return { operations: [], answer: () => true };
+    const holders = found.value.holders.filter((each) => each !== holder);
+    // A network is freed before the allocator gives its pool back, so the allocator's hold ends with the last network.
+    if (holder === allocator && holders.some(isAllocation)) return { operations: [], answer: () => true };
+    const going = await departingClaims(place, holder, holders.length === 0, signal);
+    if (going.length > mostDepartingClaims) {
+      return { operations: going.slice(0, mostDepartingClaims), answer: () => false };
+    }
     if (holders.length > 0) {
       const value = codecs.pool.encode({ ...found.value, holders });
       const leave: StoreOperation = { kind: 'put', key: found.key, value, expect: found.revision };
-      return { operations: [leave, ...going], answer: () => undefined };
+      return { operations: [leave, ...going], answer: () => true };
     }
-    const dissolve = await dissolveOperations(records, pool, found, signal);
-    return { operations: [...dissolve, ...going], answer: () => undefined };
+    const dissolve = await dissolveOperations(records, place, found, signal);
+    return { operations: [...dissolve, ...going], answer: () => true };
   };
-  /** Reservations of this node that Docker gave up while the daemon was away, and with the last holder what all share. */
-  const departingClaims = async ({ name, subnet }: Pool, isLast: boolean, signal: AbortSignal) => {
-    const entries = await records.store.list(claimsPrefix(name, subnet), signal);
+  /**
+   * Reservations of this node that Docker gave up while the daemon was away; with the last holder also what all share
+   * and what swarm had allocated.
+   */
+  const departingClaims = async (
+    { name, subnet }: PoolPlace,
+    holder: Holder,
+    isLast: boolean,
+    signal: AbortSignal,
+  ): Promise<readonly StoreOperation[]> => {
+    const entries = await store.list(claimsPrefix(name, subnet), signal);
     const isGoing = (claim: AddressClaim | null) =>
-      claim === null || claim.kind === 'shared' ? isLast : claims.isAbandoned(claim);
+      claim?.kind === 'endpoint' ? (isLast || holder === self) && reservations.isAbandoned(claim) : isLast;
     return entries
       .filter((entry) => isGoing(readable(codecs.addressClaim, entry)))
-      .slice(0, mostDepartingClaims)
       .map(({ key, revision }): StoreOperation => ({ kind: 'delete', key, expect: revision }));
   };
+  const leave = async (place: PoolPlace, holder: Holder, signal: AbortSignal): Promise<void> => {
+    const key = poolKey(place.name, place.subnet);
+    for (let isDone = false; !isDone; ) {
+      isDone = await records.transact(key, signal, () => planLeave(place, holder, signal));
+    }
+  };
 
-  /** Pools that Docker has from this process and has not given back. */
+  /** Pools that Docker has from this process and has not given back, and those it gave back while in use. */
   const given = new Set<StoreKey>();
+  const returned = new Map<StoreKey, PoolPlace>();
   const release = async (pool: Pool, signal: AbortSignal): Promise<void> => {
-    if (settings.isInUse(pool.name, pool.subnet)) return;
-    await records.transact(poolKey(pool.name, pool.subnet), signal, () => planRelease(pool, signal));
+    const key = poolKey(pool.name, pool.subnet);
+    if (pool.space === 'local' && isInUse(pool.name, pool.subnet)) {
+      returned.set(key, pool);
+      return;
+    }
+    await leave(pool, holderOf(pool), signal);
   };
   const hold = async (request: PoolRequest, signal: AbortSignal): Promise<Subnet> => {
     const name = request.name ?? '';
@@ -136,9 +153,10 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     try {
       const subnet = await records.transact(nameSpaceKey(name), signal, plan);
       given.add(poolKey(name, subnet));
+      returned.delete(poolKey(name, subnet));
       return subnet;
     } catch (error) {
-      if (tried !== null) giveUp({ name, subnet: tried, range: null }, error);
+      if (tried !== null) giveUp({ name, subnet: tried, range: null, space: request.space }, error);
       throw error;
     }
   };
@@ -149,101 +167,44 @@ export function createPools(records: Records, claims: Claims, settings: PoolSett
     });
   };
 
-  const planGateway = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Plan<Address>> => {
-    const found = await readPool(pool, signal);
-    if (found === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
-    const existing = found.value.gateway;
-    if (existing !== null) {
-      if (wanted === null || wanted === existing) return { operations: [], answer: () => existing };
-      throw overlayError('NETWORK_CONFLICT', {
-        network: pool.name === '' ? pool.subnet : `${pool.name} (${pool.subnet})`,
-        field: 'gateway',
-        existing,
-        requested: wanted,
-      });
-    }
-    const gateway = wanted ?? firstUsable(pool.subnet);
-    const claim = await claims.planShared(addressKey(pool.name, pool.subnet, gateway), gateway, 'gateway', signal);
-    const value = codecs.pool.encode({ ...found.value, gateway });
-    return {
-      operations: [{ kind: 'put', key: found.key, value, expect: found.revision }, ...claim],
-      answer: () => gateway,
-    };
-  };
-
-  const chooseAddress = async (pool: Pool, signal: AbortSignal): Promise<Address> => {
-    for (let attempt = 0; attempt < randomTries; attempt += 1) {
-      const address = randomAddress(pool.subnet, pool.range, randomBelow);
-      if (await claims.reserve(pool.name, pool.subnet, address, signal)) return address;
-    }
-    return chooseListed(pool, signal);
-  };
-  /** Random tries kept hitting used addresses: list them, and try free ones only. */
-  const chooseListed = async (pool: Pool, signal: AbortSignal): Promise<Address> => {
-    const size = poolSize(pool.subnet, pool.range);
-    for (let attempt = 0; attempt < randomTries; attempt += 1) {
-      const entries = await records.store.list(claimsPrefix(pool.name, pool.subnet), signal);
-      const used = new Set(entries.map(({ key }) => addressOfClaim(lastPart(key))));
-      const address = freeAddress(pool.subnet, pool.range, used, randomBelow);
-      if (address === null) {
-        throw overlayError('POOL_EXHAUSTED', {
-          pool: pool.range ?? pool.subnet,
-          used: used.size,
-          size: size.toString(),
-        });
-      }
-      if (await claims.reserve(pool.name, pool.subnet, address, signal)) return address;
-    }
-    throw overlayError('STORE_CONFLICT', { key: claimsPrefix(pool.name, pool.subnet), attempts: randomTries });
-  };
-
-  const endpointAddress = async (pool: Pool, wanted: Address | null, signal: AbortSignal): Promise<Address> => {
-    if ((await readPool(pool, signal)) === null) throw overlayError('POOL_UNKNOWN', { pool: pool.subnet });
-    if (wanted === null) return chooseAddress(pool, signal);
-    // Before a network of this node uses the pool, Docker asks for --aux-address: alike on every engine.
-    if (settings.isInUse(pool.name, pool.subnet)) await claims.reserveGiven(pool.name, pool.subnet, wanted, signal);
-    else await claims.shareAuxiliary(pool.name, pool.subnet, wanted, signal);
-    return wanted;
-  };
-
   return {
     async request(request, signal) {
-      if (request.range !== null && request.subnet !== null) requireInside(request.range, request.subnet);
+      const { name, range, space } = request;
+      if (range !== null && request.subnet !== null) requireInside(range, request.subnet);
       const subnet = await hold(request, signal);
-      return { pool: poolId({ name: request.name ?? '', subnet, range: request.range }), subnet };
+      return { pool: poolId({ name: name ?? '', subnet, range, space }), subnet };
     },
     async release(id, signal) {
       const pool = parsePoolId(id);
       given.delete(poolKey(pool.name, pool.subnet));
       await release(pool, signal);
     },
-    async requestAddress({ pool: id, address, purpose }, signal) {
-      const pool = parsePoolId(id);
-      if (address !== null) requireUsable(address, pool.subnet);
-      const gotten =
-        purpose === 'gateway'
-          ? await records.transact(poolKey(pool.name, pool.subnet), signal, () => planGateway(pool, address, signal))
-          : await endpointAddress(pool, address, signal);
-      return withPrefix(gotten, pool.subnet);
+    async settle(names, subnets, signal) {
+      const places = names.flatMap((name) => subnets.map((subnet): PoolPlace => ({ name, subnet })));
+      const late = [...returned.values()].filter(({ subnet }) => subnets.includes(subnet));
+      for (const place of [...places, ...late]) {
+        const key = poolKey(place.name, place.subnet);
+        if (isInUse(place.name, place.subnet)) continue;
+        await leave(place, self, signal);
+        returned.delete(key);
+      }
     },
-    async releaseAddress(id, address, signal) {
-      const { name, subnet } = parsePoolId(id);
-      await claims.releaseReservation(name, subnet, address, signal);
+    async bind(places, network, signal) {
+      for (const place of places) {
+        await records.transact(poolKey(place.name, place.subnet), signal, async () => {
+          const pool = await readPool(place, signal);
+          return { operations: pool === null ? [] : joinOperations(pool, network), answer: () => undefined };
+        });
+      }
+    },
+    async unbind(places, network, signal) {
+      for (const place of places) await leave(place, network, signal);
     },
   };
 }
 
-export function poolId({ name, subnet, range }: Pool): PoolId {
-  return `${name}|${subnet}|${range ?? ''}` as PoolId;
-}
-
-/** @throws POOL_UNKNOWN when it is none of ours */
-export function parsePoolId(id: PoolId): Pool {
-  const [name, subnet, range, ...rest] = id.split('|');
-  if (name === undefined || subnet === undefined || range === undefined || rest.length > 0) {
-    throw overlayError('POOL_UNKNOWN', { pool: id });
-  }
-  return { name, subnet: parseSubnet(subnet), range: range === '' ? null : parseSubnet(range) };
+function poolLabel(name: string): string {
+  return name === '' ? 'another network' : `network ${name}`;
 }
 
 function requireInside(range: Subnet, subnet: Subnet): void {
@@ -262,12 +223,6 @@ function requireApart(subnet: Subnet, name: string, host: readonly Subnet[]): Su
   });
 }
 
-function holdOperations(records: Records, pool: Found<PoolRecord>, self: NodeId): StoreOperation[] {
-  if (pool.value.holders.includes(self)) return [];
-  const value = records.codecs.pool.encode({ ...pool.value, holders: [...pool.value.holders, self] });
-  return [{ kind: 'put', key: pool.key, value, expect: pool.revision }];
-}
-
 /** Null for a record that cannot be read: it must not keep a whole pool from being let go of. */
 function readable(codec: Codec<AddressClaim>, { value }: StoreEntry): AddressClaim | null {
   try {
@@ -280,7 +235,7 @@ function readable(codec: Codec<AddressClaim>, { value }: StoreEntry): AddressCla
 /** The last holder takes the pool and its place in the name space away. */
 async function dissolveOperations(
   records: Records,
-  { name, subnet }: Pool,
+  { name, subnet }: PoolPlace,
   found: Found<PoolRecord>,
   signal: AbortSignal,
 ): Promise<StoreOperation[]> {

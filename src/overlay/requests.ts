@@ -13,8 +13,11 @@ import type { Vni } from '../core/vni.ts';
 /** Implementation: Docker waits without limit on a v1 socket, so the limit is ours. */
 export const verbLimitMs = 3_000;
 
-/** A pool handed to Docker: `NAME|SUBNET|RANGE`, opaque to it. */
+/** A pool handed to Docker, opaque to it (pool-id.ts). */
 export type PoolId = Brand<string, 'PoolId'>;
+
+/** Who asks for pools and addresses: an engine for its own containers, or the leader's engine for the whole swarm. */
+export type AddressSpace = 'local' | 'global';
 
 export interface NetworkRequest {
   readonly id: NetworkId;
@@ -35,6 +38,7 @@ export interface EndpointRequest {
 }
 
 export interface PoolRequest {
+  readonly space: AddressSpace;
   readonly family: Family;
   /** null: choose a free one. */
   readonly subnet: Subnet | null;
@@ -53,6 +57,9 @@ export interface AddressRequest {
 }
 
 export interface Verbs {
+  /** For swarm: makes the network in the cluster, and nothing on this node. Resolves to its VNI. */
+  allocateNetwork(request: NetworkRequest): Promise<Vni>;
+  freeNetwork(id: NetworkId): Promise<void>;
   createNetwork(request: NetworkRequest): Promise<void>;
   deleteNetwork(id: NetworkId): Promise<void>;
   /** Resolves to the endpoint's MAC address, the given or a made one. */

@@ -4,7 +4,7 @@
  */
 
 import type { Address, Subnet } from '../core/address.ts';
-import type { EndpointId, NetworkKey, NodeId } from '../core/identity.ts';
+import type { EndpointId, Holder, NetworkKey, NodeId } from '../core/identity.ts';
 import type { Endpoint, Network, Node, Vtep } from '../core/model.ts';
 import type { Vni } from '../core/vni.ts';
 
@@ -16,9 +16,9 @@ export interface NodeRecord extends Node {
   readonly started: string;
 }
 
-/** net/<network>: the network and the nodes that have it; the last one to leave removes it. */
+/** net/<network>: the network and who has it; the last one to leave removes it. */
 export interface NetworkRecord extends Network {
-  readonly holders: readonly NodeId[];
+  readonly holders: readonly Holder[];
 }
 
 /** vni/<vni> */
@@ -55,12 +55,13 @@ export interface PoolRecord {
   readonly name: string;
   readonly subnet: Subnet;
   readonly gateway: Address | null;
-  readonly holders: readonly NodeId[];
+  readonly holders: readonly Holder[];
 }
 
 /**
  * a/<pool>/<address>. An endpoint's claim is `reserved` while Docker's IPAM call that asked for the address has not
- * been taken back; the address is free again when neither an endpoint nor a reservation is left.
+ * been taken back, and `allocated` while swarm's allocator has it; the address is free again when none of the three is
+ * left.
  */
 export type AddressClaim =
   | {
@@ -68,7 +69,10 @@ export type AddressClaim =
       readonly node: NodeId;
       readonly endpoint: EndpointId | null;
       readonly reserved: boolean;
+      readonly allocated?: boolean | undefined;
     }
+  /** Given out by swarm's allocator, to a task or service that has no endpoint under this key. */
+  | { readonly kind: 'allocated' }
   /** Gateways and auxiliary addresses: the same on every engine. */
   | { readonly kind: 'shared'; readonly purpose: 'gateway' | 'auxiliary' };
 

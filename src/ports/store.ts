@@ -16,6 +16,8 @@ export interface StoreEntry {
   readonly key: StoreKey;
   readonly value: Uint8Array;
   readonly revision: Revision;
+  /** A living process holds a lease on the key, as far as the store knows. */
+  readonly isHeld: boolean;
 }
 
 /** `expect`: the revision the key must have, 0 for "must not exist", 'any' for no condition. */

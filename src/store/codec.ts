@@ -6,7 +6,7 @@
 
 import { z } from 'zod';
 import { parseAddress, parseSubnet } from '../core/address.ts';
-import type { EndpointId, NetworkIdentity, NetworkKey, NodeId } from '../core/identity.ts';
+import type { EndpointId, Holder, NetworkIdentity, NetworkKey, NodeId } from '../core/identity.ts';
 import { parseMac } from '../core/mac.ts';
 import { parseVni } from '../core/vni.ts';
 import type { Codec, Codecs } from '../ports/records.ts';
@@ -15,13 +15,17 @@ const nodeId = z
   .string()
   .regex(/^[0-9a-f]{16}$/)
   .transform((text) => text as NodeId);
+const holder = z
+  .string()
+  .regex(/^([0-9a-f]{16}|swarm(-[0-9a-z]{1,64})?)$/)
+  .transform((text) => text as Holder);
 const networkKey = z
   .string()
   .regex(/^[0-9a-f]{16}$/)
   .transform((text) => text as NetworkKey);
 const identity = z
   .string()
-  .regex(/^(name|subnets):./)
+  .regex(/^(name|swarm|subnets):./)
   .transform((text) => text as NetworkIdentity);
 const endpointId = z
   .string()
@@ -43,7 +47,7 @@ const network = z.object({
   subnets: z.array(subnet),
   mtuBytes: count,
   multicast: z.boolean(),
-  holders: z.array(nodeId),
+  holders: z.array(holder),
 });
 
 const node = z.object({
@@ -62,7 +66,14 @@ const endpoint = z
   .transform(([id, ownMac, addresses, claim]) => ({ id, mac: ownMac, addresses, version: claim }));
 
 const addressClaim = z.discriminatedUnion('kind', [
-  z.object({ kind: z.literal('endpoint'), node: nodeId, endpoint: endpointId.nullable(), reserved: z.boolean() }),
+  z.object({
+    kind: z.literal('endpoint'),
+    node: nodeId,
+    endpoint: endpointId.nullable(),
+    reserved: z.boolean(),
+    allocated: z.boolean().optional(),
+  }),
+  z.object({ kind: z.literal('allocated') }),
   z.object({ kind: z.literal('shared'), purpose: z.enum(['gateway', 'auxiliary']) }),
 ]);
 
@@ -82,7 +93,7 @@ export const codecs: Codecs = {
     decode: json(membership).decode,
   },
   nameSpace: json(z.object({ name: z.string(), subnets: z.array(subnet) })),
-  pool: json(z.object({ name: z.string(), subnet, gateway: address.nullable(), holders: z.array(nodeId) })),
+  pool: json(z.object({ name: z.string(), subnet, gateway: address.nullable(), holders: z.array(holder) })),
   addressClaim: json(addressClaim),
   macClaim: json(z.object({ node: nodeId, endpoint: endpointId })),
 };

@@ -29,6 +29,7 @@ export function createReader(root: string): Reader {
     key: pair.Key.slice(root.length),
     value: pair.Value ?? new Uint8Array(),
     revision: pair.ModifyIndex,
+    isHeld: pair.Session !== undefined,
   });
 
   const getOne = async (client: ConsulClient, deadline: Deadline, key: StoreKey): Promise<StoreEntry | null> => {

@@ -2,7 +2,7 @@
 
 import type { RootDatabase } from 'lmdb';
 import type { Revision, StoreEntry, StoreKey } from '../ports/store.ts';
-import type { ProcessMark } from './process.ts';
+import { isProcessAlive, type ProcessMark } from './process.ts';
 
 export interface Holder extends ProcessMark {
   readonly token: string;
@@ -34,10 +34,19 @@ export function createTables(database: RootDatabase<Buffer, string>): Tables {
     const row = database.get(counter);
     return row === undefined ? 0 : Number(row.readBigUInt64BE());
   };
+  const holder = (key: StoreKey): Holder | null => {
+    const row = database.get(leaseRoot + key);
+    return row === undefined ? null : parseHolder(row);
+  };
+  const isHeld = (key: StoreKey): boolean => {
+    const found = holder(key);
+    return found !== null && isProcessAlive(found);
+  };
   const entryOf = (key: StoreKey, row: Buffer): StoreEntry => ({
     key,
     value: row.subarray(headerBytes),
     revision: Number(row.readBigUInt64BE()),
+    isHeld: isHeld(key),
   });
 
   return {
@@ -60,10 +69,7 @@ export function createTables(database: RootDatabase<Buffer, string>): Tables {
     },
     put: (key, value, at) => database.putSync(root + key, Buffer.concat([header(at), value])),
     remove: (key) => void database.removeSync(root + key),
-    holder(key) {
-      const row = database.get(leaseRoot + key);
-      return row === undefined ? null : parseHolder(row);
-    },
+    holder,
     setHolder: (key, holder) => database.putSync(leaseRoot + key, Buffer.from(JSON.stringify(holder))),
     removeHolder: (key) => void database.removeSync(leaseRoot + key),
   };

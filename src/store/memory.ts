@@ -14,7 +14,7 @@ import { type Polled, type WatchSource, watchPrefix } from './watch.ts';
 
 /** What stores share. */
 export interface MemoryTable {
-  readonly entries: Map<StoreKey, StoreEntry>;
+  readonly entries: Map<StoreKey, Omit<StoreEntry, 'isHeld'>>;
   /** Token of the lease on a key. */
   readonly holders: Map<StoreKey, string>;
   /** Tells watches that the revision has grown. */
@@ -62,7 +62,7 @@ export function createMemoryStore(options: MemoryStoreOptions = {}): Store {
       enter(signal);
       checkKeys(keys);
       const found = keys.flatMap((key) => table.entries.get(key) ?? []);
-      return new Map(found.map((entry) => [entry.key, copied(entry)]));
+      return new Map(found.map((entry) => [entry.key, copied(table, entry)]));
     },
     async list(prefix, signal) {
       enter(signal);
@@ -150,10 +150,11 @@ function changed(table: MemoryTable, signal: AbortSignal): Promise<void> {
 }
 
 function polled(table: MemoryTable, prefix: StoreKey): Polled {
-  const entries = [...table.entries.values()].filter((entry) => entry.key.startsWith(prefix)).map(copied);
+  const found = [...table.entries.values()].filter((entry) => entry.key.startsWith(prefix));
+  const entries = found.map((entry) => copied(table, entry));
   return { entries: entries.sort((one, other) => (one.key < other.key ? -1 : 1)), cursor: table.revision };
 }
 
-function copied(entry: StoreEntry): StoreEntry {
-  return { ...entry, value: entry.value.slice() };
+function copied(table: MemoryTable, entry: Omit<StoreEntry, 'isHeld'>): StoreEntry {
+  return { ...entry, value: entry.value.slice(), isHeld: table.holders.has(entry.key) };
 }

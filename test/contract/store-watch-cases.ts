@@ -187,6 +187,24 @@ function leases(play: Play): void {
     await other.close();
   });
 
+  test('an entry says whether a lease on its key is held, to the one who reads it alone, with others or by prefix', async () => {
+    const { stage, store } = setOf(play);
+    const other = await stage.open();
+    const lease = await other.lease('held/one', bytes('holder'));
+    await put(store, 'held/two', 'nobody');
+    const seen = async () => {
+      const alone = (await store.get(['held/one'])).get('held/one')?.isHeld;
+      const together = await store.get(['held/one', 'held/two']);
+      const listed = (await store.list('held/')).map(({ isHeld }) => isHeld);
+      return [alone, together.get('held/one')?.isHeld, together.get('held/two')?.isHeld, ...listed];
+    };
+
+    assert.equal(await seen(), [true, true, false, true, false]);
+    await lease.release();
+    assert.equal(await seen(), [false, false, false, false, false]);
+    await other.close();
+  });
+
   test('a store that is closed gives its leases up', async () => {
     const { stage, store } = setOf(play);
     const other = await stage.open();

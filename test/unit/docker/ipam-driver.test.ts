@@ -24,7 +24,9 @@ test('a pool is chosen when none is asked for', async () => {
   const { json, calls } = await ask('RequestPool', requestPool);
 
   assert.equal(json, { PoolID: poolId, Pool: '10.77.0.0/24', Data: {} });
-  assert.equal(calls, [{ verb: 'requestPool', with: [{ family: 'ipv4', subnet: null, range: null, name: null }] }]);
+  assert.equal(calls, [
+    { verb: 'requestPool', with: [{ space: 'local', family: 'ipv4', subnet: null, range: null, name: null }] },
+  ]);
 });
 
 test('subnet, range and name arrive as domain values', async () => {
@@ -35,7 +37,18 @@ test('subnet, range and name arrive as domain values', async () => {
     Options: { 'weft.network': 'blue' },
   });
 
-  assert.equal(calls[0]?.with, [{ family: 'ipv4', subnet: '10.77.0.0/16', range: '10.77.4.0/24', name: 'blue' }]);
+  assert.equal(calls[0]?.with, [
+    { space: 'local', family: 'ipv4', subnet: '10.77.0.0/16', range: '10.77.4.0/24', name: 'blue' },
+  ]);
+});
+
+test("the global address space is swarm's, any other the engine's own", async () => {
+  const spaceOf = async (AddressSpace: string) =>
+    Object((await ask('RequestPool', { ...requestPool, AddressSpace })).calls[0]?.with[0]).space;
+
+  assert.is(await spaceOf('WeftGlobal'), 'global');
+  assert.is(await spaceOf('WeftLocal'), 'local');
+  assert.is(await spaceOf(''), 'local');
 });
 
 test('the family is that of the subnet, or what V6 says when there is none', async () => {

@@ -21,7 +21,8 @@ const test = suite('docker/messages');
 test('what is read has only the fields of the protocol, in domain values', () => {
   const read = messages.requestPool(method, `${JSON.stringify({ ...pool, Extra: 1, pool: 'lower case' })}\n`);
 
-  assert.equal(read, { Pool: '10.77.0.0/24', SubPool: null, Options: { name: null }, V6: false });
+  const domain = { AddressSpace: 'local', Pool: '10.77.0.0/24', SubPool: null, Options: { name: null }, V6: false };
+  assert.equal(read, domain);
 });
 
 test('addresses come out in canonical form', () => {

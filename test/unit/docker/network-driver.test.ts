@@ -172,7 +172,7 @@ test('a network that hands out no addresses is refused with the way out', async 
   assert.match(await textOf('CreateNetwork', { ...createNetwork, IPv4Data: [] }), /the network has no subnet/);
 });
 
-test('swarm gets its options back whole, as often as it asks', async () => {
+test('swarm gets its options back whole and the VNI with them, as often as it asks', async () => {
   const message = {
     NetworkID: 'k3v9q0x5m1b7z2c8n4w6r0t1y',
     Options: { 'weft.network': 'blue', 'com.docker.network.driver.mtu': '1400' },
@@ -182,10 +182,22 @@ test('swarm gets its options back whole, as often as it asks', async () => {
   const first = await ask('AllocateNetwork', message);
   const again = await ask('AllocateNetwork', { ...message, Options: Object(first.json).Options });
 
-  assert.equal(first.json, { Options: message.Options });
-  assert.equal(again, first);
-  assert.equal((await ask('AllocateNetwork', { ...message, Options: null })).json, { Options: {} });
+  assert.equal(first.json, { Options: { ...message.Options, 'weft.vni': '4711' } });
+  assert.equal(again.json, first.json);
+  assert.is(Object(again.calls[0]?.with[0]).vni, 4711);
+  assert.equal((await ask('AllocateNetwork', { ...message, Options: null })).json, { Options: { 'weft.vni': '4711' } });
   assert.equal((await ask('FreeNetwork', { NetworkID: message.NetworkID })).json, {});
+});
+
+test("swarm's subnets of both families come in one list", async () => {
+  const { calls } = await ask('AllocateNetwork', {
+    NetworkID: 'k3v9q0x5m1b7z2c8n4w6r0t1y',
+    Options: {},
+    IPv4Data: [{ Pool: '10.77.0.0/24' }, { Pool: 'fd00:77::/64' }],
+    IPv6Data: null,
+  });
+
+  assert.equal(Object(calls[0]?.with[0]).subnets, ['10.77.0.0/24', 'fd00:77::/64']);
 });
 
 test('swarm learns of a bad option on the manager, not on each node', async () => {

@@ -2,6 +2,7 @@
 
 import { parseSubnet } from '../../../src/core/address.ts';
 import { parseMac } from '../../../src/core/mac.ts';
+import { parseVni } from '../../../src/core/vni.ts';
 import type { PoolId, Verbs } from '../../../src/overlay/requests.ts';
 
 export interface Call {
@@ -18,6 +19,8 @@ export interface RecordingVerbs {
 export function recordingVerbs(instead: Partial<Verbs> = {}): RecordingVerbs {
   const calls: Call[] = [];
   const answers: Verbs = {
+    allocateNetwork: async (request) => request.vni ?? parseVni(4711),
+    freeNetwork: async () => {},
     createNetwork: async () => {},
     deleteNetwork: async () => {},
     createEndpoint: async (request) => request.mac ?? parseMac('02:42:0a:4d:00:02'),
@@ -46,6 +49,8 @@ export function recordingVerbs(instead: Partial<Verbs> = {}): RecordingVerbs {
   return {
     calls,
     verbs: {
+      allocateNetwork: noting('allocateNetwork', answers.allocateNetwork),
+      freeNetwork: noting('freeNetwork', answers.freeNetwork),
       createNetwork: noting('createNetwork', answers.createNetwork),
       deleteNetwork: noting('deleteNetwork', answers.deleteNetwork),
       createEndpoint: noting('createEndpoint', answers.createEndpoint),

@@ -82,6 +82,7 @@ test('removing everything leaves no key and no row', async ({ node, store }) => 
   const [one, two] = [await node(1), await node(2)];
   for (const each of [one, two]) {
     const { pool } = await each.verbs.requestPool({
+      space: 'local',
       family: 'ipv4',
       subnet: parseSubnet('10.77.0.0/24'),
       range: null,
@@ -176,7 +177,7 @@ test('names tell networks with one subnet apart', async ({ node }) => {
 test('overlapping subnets of one name space are refused, of two are not', async ({ node }) => {
   const one = await node(1);
   const ask = (subnet: string, name: string | null) =>
-    one.verbs.requestPool({ family: 'ipv4', subnet: parseSubnet(subnet), range: null, name });
+    one.verbs.requestPool({ space: 'local', family: 'ipv4', subnet: parseSubnet(subnet), range: null, name });
   await ask('10.77.0.0/24', null);
   const failure = await ask('10.77.0.0/16', null).catch((error: unknown) => error);
   assert.ok(isOverlayError(failure, 'POOL_OVERLAPS'));
@@ -187,17 +188,29 @@ test('a named network gets the same automatic subnet on every engine, clear of t
   const one = await node(1, { hostSubnets: ['10.208.0.0/13', '10.216.0.0/14'] });
   const two = await node(2);
   const ask = (each: OverlayNode) =>
-    each.verbs.requestPool({ family: 'ipv4', subnet: null, range: null, name: 'blue' });
+    each.verbs.requestPool({ space: 'local', family: 'ipv4', subnet: null, range: null, name: 'blue' });
   const first = await ask(one);
   assert.match(first.subnet, /^10\.22[0-3]\./);
   assert.is((await ask(two)).subnet, first.subnet);
-  const unnamed = await two.verbs.requestPool({ family: 'ipv4', subnet: null, range: null, name: null });
+  const unnamed = await two.verbs.requestPool({
+    space: 'local' as const,
+    family: 'ipv4',
+    subnet: null,
+    range: null,
+    name: null,
+  });
   assert.is.not(unnamed.subnet, first.subnet);
 });
 
 test('the gateway is one for all engines and never given to a container', async ({ node }) => {
   const [one, two] = [await node(1), await node(2)];
-  const request = { family: 'ipv4' as const, subnet: parseSubnet('10.77.0.0/29'), range: null, name: null };
+  const request = {
+    space: 'local' as const,
+    family: 'ipv4' as const,
+    subnet: parseSubnet('10.77.0.0/29'),
+    range: null,
+    name: null,
+  };
   const { pool } = await one.verbs.requestPool(request);
   await two.verbs.requestPool(request);
   assert.is(
@@ -223,6 +236,7 @@ test('the gateway is one for all engines and never given to a container', async 
 test('an address is free again whichever half is given back last', async ({ node, store }) => {
   const one = await node(1);
   const { pool } = await one.verbs.requestPool({
+    space: 'local' as const,
     family: 'ipv4',
     subnet: parseSubnet('10.77.0.0/24'),
     range: null,
@@ -247,7 +261,13 @@ test('an address is free again whichever half is given back last', async ({ node
 test('an address that Docker gave up while the daemon was away goes with the pool', async ({ node, store }) => {
   const [one, two] = [await node(1), await node(2)];
   for (const each of [one, two]) {
-    const pool = { family: 'ipv4', subnet: parseSubnet('10.77.0.0/24'), range: null, name: null } as const;
+    const pool = {
+      space: 'local',
+      family: 'ipv4',
+      subnet: parseSubnet('10.77.0.0/24'),
+      range: null,
+      name: null,
+    } as const;
     const requested = await each.verbs.requestPool(pool);
     await each.verbs.createNetwork(networkRequest('b1'));
     await each.verbs.requestAddress({ ...requested, address: null, purpose: 'endpoint' });

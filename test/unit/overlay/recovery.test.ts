@@ -121,7 +121,7 @@ test('a network that is made again while its end is still to be written stays', 
 
 test('a write whose answer was lost is taken back when its verb was refused', async ({ node, store }) => {
   const one = await node(1);
-  const pool = { family: 'ipv4', subnet: null, range: null, name: null } as const;
+  const pool = { space: 'local', family: 'ipv4', subnet: null, range: null, name: null } as const;
   store.mood = 'forgetAnswer';
   await fails(one.verbs.createNetwork(networkRequest('b1')));
   await fails(one.verbs.requestPool(pool));

@@ -11,6 +11,7 @@ const entry = (key: string, revision: number, value = 'x'): StoreEntry => ({
   key,
   revision,
   value: new TextEncoder().encode(value),
+  isHeld: false,
 });
 const anchor = entry('p/_', 1);
 
