@@ -9,7 +9,19 @@ import { join } from 'node:path';
 
 /** Folders of a package that hold no code for run time. */
 const leftOut = new Set([
-  ...['node_modules', 'test', 'tests', '__tests__', 'doc', 'docs', 'example', 'examples', 'bench', 'benchmark', 'benchmarks'],
+  ...[
+    'node_modules',
+    'test',
+    'tests',
+    '__tests__',
+    'doc',
+    'docs',
+    'example',
+    'examples',
+    'bench',
+    'benchmark',
+    'benchmarks',
+  ],
   // What node-gyp leaves beside what it makes, and sources of addons and of LMDB.
   ...['obj.target', '.deps', 'dependencies', 'include'],
 ]);

@@ -77,7 +77,9 @@ function weftItems(): readonly Item[] {
   ];
   return [
     ...own.map((file) => ({ part: 'Weft', from: join(root, file), to: join(home, file) }) as const),
-    ...productionPackages(root).map((file) => ({ part: 'packages', from: join(root, file), to: join(home, file) }) as const),
+    ...productionPackages(root).map(
+      (file) => ({ part: 'packages', from: join(root, file), to: join(home, file) }) as const,
+    ),
   ];
 }
 
@@ -128,7 +130,11 @@ function stripNode(program: string): void {
 /** Anything that would make another root file system; sizes and times stand for contents. */
 function stampOf(items: readonly Item[]): string {
   const makers = readdirSync(import.meta.dirname).filter((file) => file.startsWith('plugin'));
-  const inputs = [...items.map(({ from }) => from), join(root, 'plugin.json'), ...makers.map((file) => join(import.meta.dirname, file))];
+  const inputs = [
+    ...items.map(({ from }) => from),
+    join(root, 'plugin.json'),
+    ...makers.map((file) => join(import.meta.dirname, file)),
+  ];
   const hash = createHash('sha256');
   for (const path of inputs) {
     const { size, mtimeMs } = statSync(path);

@@ -63,26 +63,33 @@ function withTag(name: string): string {
 function requireRoomFor(name: string): void {
   docker(['version', '--format', '{{.Server.Version}}']);
   const taken = docker(['plugin', 'ls', '--format', '{{.Name}}']).split('\n').includes(name);
-  if (taken) throw new Error(`the engine has a plugin ${name} already: docker plugin rm ${name} first, or give another --name`);
+  if (taken)
+    throw new Error(`the engine has a plugin ${name} already: docker plugin rm ${name} first, or give another --name`);
 }
 
 /** @returns its trimmed output */
 function docker(argv: readonly string[]): string {
   const ended = spawnSync('docker', argv, { encoding: 'utf8' });
-  if (ended.error !== undefined) throw new Error(`docker cannot be run (${ended.error.message}): install Docker's command`);
+  if (ended.error !== undefined)
+    throw new Error(`docker cannot be run (${ended.error.message}): install Docker's command`);
   if (ended.status === 0) return ended.stdout.trim();
   const said = oneLine(ended.stderr);
-  if (/cannot connect|error during connect|no such host|permission denied/i.test(said)) throw new Error(`${whichEngine()}: ${said}`);
+  if (/cannot connect|error during connect|no such host|permission denied/i.test(said))
+    throw new Error(`${whichEngine()}: ${said}`);
   throw new Error(`docker ${argv[0]} ${argv[1]}: ${said}`);
 }
 
 function whichEngine(): string {
   const host = process.env['DOCKER_HOST'] ?? '';
-  return host === '' ? 'no Docker engine answers here (set DOCKER_HOST for another)' : `no Docker engine answers at DOCKER_HOST=${host}`;
+  return host === ''
+    ? 'no Docker engine answers here (set DOCKER_HOST for another)'
+    : `no Docker engine answers at DOCKER_HOST=${host}`;
 }
 
 function build(): void {
-  const ended: SpawnSyncReturns<Buffer> = spawnSync('sh', [join(import.meta.dirname, 'build.sh')], { stdio: 'inherit' });
+  const ended: SpawnSyncReturns<Buffer> = spawnSync('sh', [join(import.meta.dirname, 'build.sh')], {
+    stdio: 'inherit',
+  });
   if (ended.status !== 0) throw new Error('npm run build failed (what it said is above)');
 }
 

@@ -5,6 +5,7 @@
  *   weft<port>                     the collect-metadata vxlan device of a UDP port
  *
  *   <bpf dir>/v1/maps/<map>        the tables
+ *   <bpf dir>/v1/flood/<vni>       the lists in the table flood
  *   <bpf dir>/v1/links/<device>    what holds a program to a device
  *   <bpf dir>/v1/endpoints/<id>/   an empty directory: the whole id of an endpoint that has a port here
  */
@@ -19,13 +20,15 @@ const schema = 'v1';
 export interface Directories {
   readonly root: string;
   readonly maps: string;
+  readonly flood: string;
   readonly links: string;
   readonly endpoints: string;
 }
 
 export function directoriesOf(bpfDir: string): Directories {
   const root = join(bpfDir, schema);
-  return { root, maps: join(root, 'maps'), links: join(root, 'links'), endpoints: join(root, 'endpoints') };
+  const below = (name: string) => join(root, name);
+  return { root, maps: below('maps'), flood: below('flood'), links: below('links'), endpoints: below('endpoints') };
 }
 
 /** Interface names hold 15 characters, an id 64: its first 48 bits tell the endpoints of one node apart. */

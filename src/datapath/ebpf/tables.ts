@@ -47,7 +47,7 @@ export interface Tables {
   sweepNetworks(vnis: ReadonlySet<number>): void;
 }
 
-export function openTables({ map }: Programs): Tables {
+export function openTables({ map, directories }: Programs): Tables {
   const fdb = map('fdb');
   const vteps = map('vteps');
   return {
@@ -59,7 +59,7 @@ export function openTables({ map }: Programs): Tables {
     ports: createTable(map('ports'), index, portRecord),
     fdb: createTable(fdb, fdbKey, fdbRecord),
     neighbours: createTable(map('neighbours'), neighbourKey, neighbourRecord),
-    flood: createFloodLists(map('flood')),
+    flood: createFloodLists(map('flood'), directories.flood),
     sweepVteps: (ids) => sweep(fdb, (_, value) => ids.has(fdbEntry.decode(value).vtep)),
     sweepNetworks: (vnis) =>
       sweep(fdb, (key, value) => vnis.has(rawFdbKey.decode(key).vni) && fdbRecord.decode(value).isProvisional),
