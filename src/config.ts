@@ -44,6 +44,8 @@ export interface Config {
   readonly driverName: string;
   readonly pluginSocket: string;
   readonly controlSocket: string;
+  /** null: the engine is asked nothing. */
+  readonly dockerSocket: string | null;
   readonly stateDir: string;
   readonly bpfDir: string;
   readonly metrics: { readonly host: string; readonly port: number } | null;
@@ -79,6 +81,10 @@ const schema = z.object({
   driverName: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$/, 'it is not a driver name'),
   pluginSocket: socketPath(),
   controlSocket: socketPath(),
+  dockerSocket: z
+    .string()
+    .transform((text) => (text === 'off' ? null : text))
+    .pipe(socketPath().nullable()),
   stateDir: absolutePath(),
   bpfDir: absolutePath(),
   metrics: z.string().transform(parseMetrics),

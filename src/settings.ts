@@ -88,6 +88,13 @@ export const settings = {
     fallback: '/run/weft/control.sock',
     remedy: 'give an absolute path of at most 107 bytes',
   },
+  dockerSocket: {
+    flag: '--docker-socket',
+    placeholder: 'PATH|off',
+    help: "the Docker engine's API; asked, only to read, which networks and endpoints it still has",
+    fallback: '/var/run/docker.sock',
+    remedy: 'give an absolute path of at most 107 bytes, or off',
+  },
   stateDir: {
     flag: '--state-dir',
     placeholder: 'DIRECTORY',

@@ -68,6 +68,7 @@ export function flagsOf(lab: Lab, directory: string, change: Flags = {}): Flags 
     'state-dir': join(directory, 'state'),
     'bpf-dir': join(lab.directory, 'bpf', directory.slice(lab.directory.length + 1)),
     metrics: 'off',
+    'docker-socket': 'off',
     ...change,
   };
 }

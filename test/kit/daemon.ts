@@ -60,6 +60,8 @@ export async function startDaemon(node: LabNode, lab: Surroundings, options: Dae
     ...['--node', node.name, '--store', options.store, '--data-path', options.dataPath ?? 'auto'],
     ...['--plugin-socket', pluginSocket, '--control-socket', controlSocket],
     ...['--state-dir', stateDir, '--bpf-dir', bpfDir, '--metrics', 'off'],
+    // Never the machine's own engine.
+    ...['--docker-socket', options.engine?.url.slice('unix://'.length) ?? 'off'],
     ...(options.args ?? []),
   ];
   let before = '';

@@ -36,6 +36,7 @@ test('without flags and environment every setting has its default', () => {
     driverName: 'weft',
     pluginSocket: '/run/docker/plugins/weft.sock',
     controlSocket: '/run/weft/control.sock',
+    dockerSocket: '/var/run/docker.sock',
     stateDir: '/var/lib/weft',
     bpfDir: '/sys/fs/bpf/weft',
     metrics: { host: '127.0.0.1', port: 9474 },
@@ -103,6 +104,14 @@ test('metrics are served at an address or not at all', () => {
   assert.equal(metrics('localhost:80'), { host: 'localhost', port: 80 });
 });
 
+test('the engine is asked on a socket or not at all', () => {
+  const socket = (flags: Flags, environment: Environment) =>
+    readConfig({ ...named, ...flags }, environment).dockerSocket;
+
+  assert.is(socket({ dockerSocket: 'off' }, {}), null);
+  assert.is(socket({}, { WEFT_DOCKER_SOCKET: '/dev/null' }), '/dev/null');
+});
+
 const refused: ReadonlyArray<readonly [flags: Flags, problem: RegExp]> = [
   [{ node: '' }, /--node/],
   [{ node: 'a b' }, /--node a b: it is not a node name/],
@@ -130,6 +139,8 @@ const refused: ReadonlyArray<readonly [flags: Flags, problem: RegExp]> = [
   [{ driverName: '-d' }, /--driver-name/],
   [{ pluginSocket: 'weft.sock' }, /--plugin-socket .* not an absolute path/],
   [{ controlSocket: `/${'x'.repeat(107)}` }, /longer than 107 bytes/],
+  [{ dockerSocket: 'unix:///var/run/docker.sock' }, /--docker-socket .* not an absolute path/],
+  [{ dockerSocket: `/${'x'.repeat(107)}` }, /longer than 107 bytes/],
   [{ stateDir: 'state' }, /--state-dir/],
   [{ bpfDir: 'bpf' }, /--bpf-dir/],
   [{ metrics: ':9474' }, /not an address with a port/],
