@@ -4,7 +4,8 @@
  *   5  main  daemon  preflight            compose everything
  *   4  docker  control  metrics  cli      drive the overlay: from outside they are asked (cli: asks, through control/client)
  *   3  overlay                            the use cases
- *   2  store  datapath  journal  probe    adapters behind the ports; none sees another, or the overlay
+ *   2  store  datapath  journal  probe  engine
+ *                                         adapters behind the ports; none sees another, or the overlay
  *   1  ports                              what the overlay needs
  *   1  netlink  native  socket            the kernel, with core values only
  *   0  core                               pure: nothing but ip-address
@@ -24,6 +25,7 @@ const layers = [
   { name: 'socket', from: '^src/socket/', to: [] },
   { name: 'store', from: '^src/store/', to: ['^src/ports/', '^src/core/'] },
   { name: 'journal', from: '^src/journal/', to: ['^src/ports/', '^src/core/'] },
+  { name: 'engine', from: '^src/engine/', to: ['^src/ports/', '^src/core/'] },
   { name: 'probe', from: '^src/probe/', to: ['^src/ports/', '^src/core/'] },
   // Whatever chooses between data paths may see them; a data path sees no other.
   { name: 'data-path-choice', from: '^src/datapath/[^/]+$', to: ['^src/datapath/', '^src/ports/', '^src/core/', '^src/netlink/', '^src/native/'] },
@@ -46,7 +48,7 @@ const doors = [
   { library: 'raw-socket', only: '^src/probe/' },
   { library: 'consul', only: '^src/store/consul' },
   { library: 'lmdb', only: '^src/store/lmdb' },
-  { library: 'zod', only: '^src/((docker|control)/messages|config|store/codec|journal/[^/]+)\\.ts$' },
+  { library: 'zod', only: '^src/((docker|control)/messages|config|store/codec|journal/[^/]+|engine/(answers|engine))\\.ts$' },
   { library: 'pino', only: '^src/log\\.ts$' },
   { library: 'prom-client', only: '^src/metrics/exposition\\.ts$' },
   { library: 'commander', only: '^src/cli/' },

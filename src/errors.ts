@@ -57,6 +57,10 @@ const templates = {
   NETLINK_FAILED: 'netlink request {request} failed: {errno}',
   BPF_FAILED: '{operation} failed: {problem}',
 
+  // The Docker engine.
+  ENGINE_UNREACHABLE:
+    'the Docker engine on {path} cannot be asked: {problem}; until it can, what was removed while weft was down stays; give --docker-socket PATH, or off',
+
   // The daemon and its sockets.
   SOCKET_IN_USE: 'socket {path} is served by a running process; stop it, or choose another path with {flag}',
   DAEMON_UNREACHABLE: 'no weft daemon answers on {path}: {problem}; is it running, and is --control-socket the same?',
