@@ -15,6 +15,7 @@ import { parseSubnet, type Subnet } from './core/address.ts';
 import { chooseDataPath } from './datapath/select.ts';
 import { chooseVtep } from './datapath/vtep.ts';
 import { createPluginServer } from './docker/server.ts';
+import { createEngine } from './engine/engine.ts';
 import { nodeIdentity, openJournal } from './journal/journal.ts';
 import { createLog } from './log.ts';
 import { startMetricsServer } from './metrics/exposition.ts';
@@ -22,6 +23,7 @@ import { type Netlink, openNetlink } from './netlink/netlink.ts';
 import { localTable } from './netlink/route.ts';
 import { createOverlay, type Overlay } from './overlay/overlay.ts';
 import type { ProcessIdentity } from './overlay/presence.ts';
+import type { Engine } from './ports/engine.ts';
 import type { Log } from './ports/log.ts';
 import { requireStartable } from './preflight.ts';
 import { createIcmpProber } from './probe/icmp.ts';
@@ -65,18 +67,23 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Ove
   const stopping = new AbortController();
   const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
   const overlay = await createOverlay(
-    { store, codecs, journal, openDataPath, probe, log },
+    { store, codecs, journal, openDataPath, probe, engine: engineOf(config), log },
     {
       node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
       process: processIdentity(),
       version: readVersion(),
       poolRanges: config.pools,
       probeIntervalMs: config.probeIntervalMs,
+      scope: config.scope,
       hostSubnets: () => hostSubnets(netlink),
     },
   );
   log.info({ vtep: vtep.address, port: vtep.port, device: local.device }, 'node joined');
   return scope.own(overlay, (each) => each.close());
+}
+
+function engineOf({ dockerSocket }: Config): Engine | null {
+  return dockerSocket === null ? null : createEngine(dockerSocket);
 }
 
 interface Surroundings {

@@ -5,7 +5,8 @@ import { formatFacts, formatTable, indent } from './table.ts';
 import { addressWithPort, networksTable, peersTable } from './tables.ts';
 
 export function statusScreen(status: StatusReport): string {
-  const { node, version, dataPath, store, networks, peers, drops, repairs, problems } = status;
+  const { node, version, dataPath, store, networks, peers, drops, repairs, forgotten, engine, problems, notes } =
+    status;
   const reachable = peers.filter(({ state }) => state === 'reachable').length;
   const facts = formatFacts([
     ['node', `${node.name} (${node.id}), epoch ${node.epoch}`],
@@ -14,6 +15,7 @@ export function statusScreen(status: StatusReport): string {
     ['data path', `${dataPath.kind}: ${dataPath.reason}`],
     ['store', `${store.kind}, ${store.state}${meaning[store.state]}`],
     ['digest', store.digest],
+    ['engine', engineFact(engine)],
   ]);
   return [
     facts,
@@ -21,7 +23,9 @@ export function statusScreen(status: StatusReport): string {
     section('peers', `${reachable} of ${peers.length} reachable`, peers.length === 0 ? '' : peersTable(peers)),
     countSection('drops', 'REASON', 'PACKETS', drops),
     countSection('repairs', 'TABLE', 'ROWS', repairs),
+    ...(isEmpty(forgotten) ? [] : [countSection('released, forgotten by the engine', 'KIND', 'COUNT', forgotten)]),
     section('problems', problems.length === 0 ? 'none' : String(problems.length), problems.join('\n')),
+    ...(notes.length === 0 ? [] : [section('notes', String(notes.length), notes.join('\n'))]),
   ].join('\n\n');
 }
 
@@ -30,6 +34,15 @@ const meaning: Readonly<Record<StatusReport['store']['state'], string>> = {
   stale: ': being read again, the last known tables are in force',
   down: ': cannot be reached, the last known tables stay in force',
 };
+
+function engineFact({ state, version, swarm, problem }: StatusReport['engine']): string {
+  const about = state === 'connected' ? [`Docker ${version}`, `swarm ${swarm}`] : [state];
+  return `${about.join(', ')}${problem === null ? '' : `: ${problem}`}`;
+}
+
+function isEmpty(counts: Readonly<Record<string, number>>): boolean {
+  return Object.values(counts).every((count) => count === 0);
+}
 
 function countSection(name: string, what: string, unit: string, counts: Readonly<Record<string, number>>): string {
   const rows = Object.entries(counts)

@@ -36,7 +36,15 @@ const status = z.object({
   networks: z.array(network),
   drops: counts,
   repairs: counts,
+  forgotten: counts,
+  engine: z.object({
+    state: z.enum(['connected', 'unknown', 'off']),
+    version: z.string().nullable(),
+    swarm: z.string().nullable(),
+    problem: z.string().nullable(),
+  }),
   problems: z.array(z.string()),
+  notes: z.array(z.string()),
 }) satisfies z.ZodType<StatusReport>;
 
 const node = z.object({

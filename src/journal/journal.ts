@@ -3,6 +3,7 @@
  * change rewrites one small file and a damaged file is one record.
  *
  *   node-id                      16 hex digits, made once
+ *   engine-id                    of the Docker engine that this daemon is the plugin of
  *   networks/<network id>.json   a LocalNetwork
  *   endpoints/<endpoint id>.json a LocalEndpoint
  *
@@ -32,6 +33,7 @@ const extension = '.json';
 export async function openJournal(stateDirectory: string): Promise<Journal> {
   const networks = join(stateDirectory, 'networks');
   const endpoints = join(stateDirectory, 'endpoints');
+  const engine = join(stateDirectory, 'engine-id');
   const inOrder = createQueues();
   for (const directory of [networks, endpoints]) await prepare(directory);
 
@@ -46,6 +48,9 @@ export async function openJournal(stateDirectory: string): Promise<Journal> {
     forgetNetwork: (id) => forget(fileOf(networks, id)),
     saveEndpoint: (endpoint) => save(fileOf(endpoints, endpoint.id), endpoint),
     forgetEndpoint: (id) => forget(fileOf(endpoints, id)),
+    // A damaged one is no engine's id: the engine is then found out again.
+    loadEngine: () => reading(engine, async () => (await readFileIfThere(engine))?.trim() || null),
+    saveEngine: (id) => inOrder(engine, () => writeFileSafely(engine, `${id}\n`)),
   };
 }
 

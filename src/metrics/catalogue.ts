@@ -135,6 +135,20 @@ export const catalogue: readonly Metric[] = [
     read: ({ status }) => Object.entries(status.repairs).map(([table, count]) => value({ table }, count)),
   },
   {
+    name: 'weft_forgotten_total',
+    kind: 'counter',
+    help: 'Endpoints and networks that were released because the Docker engine did not have them any more, by kind.',
+    labels: ['kind'],
+    read: ({ status }) => Object.entries(status.forgotten).map(([kind, count]) => value({ kind }, count)),
+  },
+  {
+    name: 'weft_engine_connected',
+    kind: 'gauge',
+    help: '1 when the Docker engine answered the last question, 0 when not; absent when it is not asked.',
+    labels: [],
+    read: ({ status: { engine } }) => (engine.state === 'off' ? [] : [value({}, Number(engine.state === 'connected'))]),
+  },
+  {
     name: 'weft_problems',
     kind: 'gauge',
     help: 'Things that are wrong now; weft status spells them out.',

@@ -14,6 +14,7 @@ import type { Model, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
 import { messageOf } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
+import type { Engine } from '../ports/engine.ts';
 import type { Journal } from '../ports/journal.ts';
 import type { Log } from '../ports/log.ts';
 import type { PathProbe } from '../ports/path-probe.ts';
@@ -25,6 +26,7 @@ import { createBackground } from './background.ts';
 import { createClaims } from './claims.ts';
 import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
+import { type LookTimes, startForgotten } from './forgotten.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { timeLimit } from './limit.ts';
 import { loadLocal } from './local.ts';
@@ -43,6 +45,7 @@ import type { Reports } from './report.ts';
 import { createReports } from './reports.ts';
 import { type Verbs, verbLimitMs } from './requests.ts';
 import { createReservations } from './reservations.ts';
+import type { Scope } from './scope-advice.ts';
 
 export interface OverlayParts {
   readonly store: Store;
@@ -51,6 +54,8 @@ export interface OverlayParts {
   /** Called once this node's place in the cluster is taken: a daemon that may not run touches no kernel. */
   openDataPath(): Promise<DataPath>;
   readonly probe: PathProbe;
+  /** Whose plugin this is; null: it is not asked. */
+  readonly engine: Engine | null;
   readonly log: Log;
 }
 
@@ -60,6 +65,10 @@ export interface OverlaySettings {
   readonly version: string;
   readonly poolRanges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
   readonly probeIntervalMs: number;
+  /** What the driver tells the engine about itself. */
+  readonly scope: Scope;
+  /** When the engine is asked; shorter in tests. */
+  readonly looks?: LookTimes;
   /** Subnets the host routes by itself, in the daemon's namespace. */
   hostSubnets(): Promise<readonly Subnet[]>;
 }
@@ -215,16 +224,19 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),
   });
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
+  const { scope, looks } = settings;
+  const forgotten = await startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
   const reports = createReports(
-    { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat },
-    { version: settings.version, self: presence.node },
+    { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten },
+    { version: settings.version, self: presence.node, scope },
   );
 
   return {
-    verbs,
+    verbs: forgotten.guard(verbs),
     reports,
     async close() {
       stopping.abort();
+      await forgotten.close();
       await Promise.all([serving, heartbeat.close(), directory.close(), background.close(), paths.close()]);
       await reconciler.close();
       await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));

@@ -20,8 +20,24 @@ export interface StatusReport {
   readonly drops: Readonly<Record<string, number>>;
   /** Rows of the data path that were found changed and put right, by table. */
   readonly repairs: Readonly<Record<string, number>>;
+  /** Endpoints and networks that were released because the Docker engine did not have them any more, by kind. */
+  readonly forgotten: Readonly<Record<string, number>>;
+  readonly engine: EngineReport;
   /** What is wrong now, one sentence each with its remedy: corrupt records, failed writes that are retried. */
   readonly problems: readonly string[];
+  /** What is as it was asked for, but may not be what was meant. */
+  readonly notes: readonly string[];
+}
+
+/** The Docker engine on --docker-socket. */
+export interface EngineReport {
+  /** `unknown`: it has not answered; `off`: it is not asked. */
+  readonly state: 'connected' | 'unknown' | 'off';
+  readonly version: string | null;
+  /** `inactive`, `worker`, `manager`, or the engine's word for a swarm that is not in order. */
+  readonly swarm: string | null;
+  /** Why it cannot be asked, or why it is not believed. */
+  readonly problem: string | null;
 }
 
 export interface NodeReport {

@@ -7,12 +7,14 @@ import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
 import type { Directory } from './directory.ts';
+import type { Forgotten } from './forgotten.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Local } from './local.ts';
 import type { Paths } from './paths.ts';
 import type { Presence } from './presence.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { EndpointReport, NetworkReport, PeerReport, Reports } from './report.ts';
+import { type Scope, scopeAdvice } from './scope-advice.ts';
 
 export interface ReportParts {
   readonly store: Store;
@@ -24,11 +26,17 @@ export interface ReportParts {
   readonly presence: Presence;
   readonly paths: Paths;
   readonly heartbeat: Heartbeat;
+  readonly forgotten: Forgotten;
 }
 
-export function createReports(parts: ReportParts, about: { readonly version: string; readonly self: Node }): Reports {
-  const { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat } = parts;
-  const { version, self } = about;
+export interface ReportFacts {
+  readonly version: string;
+  readonly self: Node;
+  readonly scope: Scope;
+}
+
+export function createReports(parts: ReportParts, { version, self, scope }: ReportFacts): Reports {
+  const { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten } = parts;
 
   /** All memberships of this node's networks, its own included. */
   const memberships = (): readonly Membership[] => [
@@ -61,6 +69,7 @@ export function createReports(parts: ReportParts, about: { readonly version: str
       ...directory.problems(),
       ...reconciler.problems(),
       ...background.problems(),
+      ...scopeAdvice(scope, forgotten.engine()).problems,
     ];
   };
 
@@ -80,7 +89,10 @@ export function createReports(parts: ReportParts, about: { readonly version: str
         networks: await networks(),
         drops: dropsOf(counters),
         repairs: reconciler.repairs(),
+        forgotten: forgotten.counts(),
+        engine: forgotten.engine(),
         problems: problems(),
+        notes: scopeAdvice(scope, forgotten.engine()).notes,
       };
     },
     nodes: async () =>

@@ -47,4 +47,7 @@ export interface Journal {
   forgetNetwork(id: NetworkId): Promise<void>;
   saveEndpoint(endpoint: LocalEndpoint): Promise<void>;
   forgetEndpoint(id: EndpointId): Promise<void>;
+  /** Id of the Docker engine that was found to be this daemon's; null: none yet. */
+  loadEngine(): Promise<string | null>;
+  saveEngine(id: string): Promise<void>;
 }

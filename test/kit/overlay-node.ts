@@ -2,8 +2,10 @@
 
 import { type Address, parseAddress, parseSubnet } from '../../src/core/address.ts';
 import type { EndpointId, NetworkId, NodeId } from '../../src/core/identity.ts';
+import type { LookTimes } from '../../src/overlay/forgotten.ts';
 import { createOverlay, type Overlay } from '../../src/overlay/overlay.ts';
 import type { NetworkRequest } from '../../src/overlay/requests.ts';
+import type { Engine } from '../../src/ports/engine.ts';
 import type { Journal, LocalEndpoint, LocalNetwork } from '../../src/ports/journal.ts';
 import type { Log } from '../../src/ports/log.ts';
 import type { Store } from '../../src/ports/store.ts';
@@ -19,20 +21,27 @@ export interface OverlayNode extends Overlay {
 export interface MemoryJournal extends Journal {
   readonly networks: Map<string, LocalNetwork>;
   readonly endpoints: Map<string, LocalEndpoint>;
+  engine: string | null;
 }
 
 export function createMemoryJournal(): MemoryJournal {
   const networks = new Map<string, LocalNetwork>();
   const endpoints = new Map<string, LocalEndpoint>();
-  return {
+  const journal: MemoryJournal = {
     networks,
     endpoints,
+    engine: null,
     load: async () => ({ networks: [...networks.values()], endpoints: [...endpoints.values()] }),
     saveNetwork: async (network) => void networks.set(network.id, network),
     forgetNetwork: async (id) => void networks.delete(id),
     saveEndpoint: async (endpoint) => void endpoints.set(endpoint.id, endpoint),
     forgetEndpoint: async (id) => void endpoints.delete(id),
+    loadEngine: async () => journal.engine,
+    async saveEngine(id) {
+      journal.engine = id;
+    },
   };
+  return journal;
 }
 
 export interface NodeOptions {
@@ -40,6 +49,8 @@ export interface NodeOptions {
   readonly dataPath?: RecordingDataPath;
   readonly boot?: string;
   readonly hostSubnets?: readonly string[];
+  readonly engine?: Engine;
+  readonly looks?: LookTimes;
 }
 
 /** Node `number` has VTEP 10.10.<number>.2. */
@@ -51,7 +62,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
   const log: Log = { debug: write, info: write, warn: write, error: write };
   const probe = { probe: async () => ({ kind: 'reply' as const, rttMs: 0.5 }), close: () => undefined };
   const overlay = await createOverlay(
-    { store, codecs, journal, openDataPath: async () => dataPath, probe, log },
+    { store, codecs, journal, openDataPath: async () => dataPath, probe, engine: options.engine ?? null, log },
     {
       node: {
         id: String(number).padStart(16, '0') as NodeId,
@@ -66,6 +77,8 @@ export async function startOverlayNode(store: Store, number: number, options: No
         ipv6: { range: parseSubnet('fd77:6566:7400::/48'), length: 64 },
       },
       probeIntervalMs: 1_000,
+      scope: 'local',
+      ...(options.looks === undefined ? {} : { looks: options.looks }),
       hostSubnets: async () => (options.hostSubnets ?? []).map(parseSubnet),
     },
   );

@@ -25,7 +25,10 @@ export const sampleStatus: StatusReport = {
   ],
   drops: { source_mac: 12, rate_limited: 0, too_big: 300 },
   repairs: { fdb: 2 },
+  forgotten: { endpoint: 4, network: 1 },
+  engine: { state: 'connected', version: '28.5.2', swarm: 'worker', problem: null },
   problems: ['store record weft/v1/n/x cannot be read: it is skipped'],
+  notes: ['scope is local in a swarm'],
 };
 
 export const sampleReports: Reports = {

@@ -88,6 +88,7 @@ version    0.1.0
 data path  ebpf: the kernel has tcx and BTF
 store      consul, live
 digest     0123456789abcdef
+engine     Docker 28.5.2, swarm worker
 
 networks: 1
   NETWORK   VNI  SUBNETS                      MTU  ENDPOINTS  DOCKER IDS
@@ -107,8 +108,16 @@ repairs: 2
   TABLE  ROWS
   fdb       2
 
+released, forgotten by the engine: 5
+  KIND      COUNT
+  endpoint      4
+  network       1
+
 problems: 1
   store record weft/v1/n/x cannot be read: it is skipped
+
+notes: 1
+  scope is local in a swarm
 `,
   );
 });

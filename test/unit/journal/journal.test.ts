@@ -87,4 +87,16 @@ test('a node keeps its id, two nodes have two', async ({ directory }) => {
   );
 });
 
+test('the engine is known to the next process, and the last one that was saved counts', async ({ directory }) => {
+  const journal = await openJournal(directory);
+  assert.is(await journal.loadEngine(), null);
+
+  await journal.saveEngine('ONE:TWO');
+  await journal.saveEngine('6d2b1e1c-0000-4000-8000-000000000000');
+
+  assert.is(await (await openJournal(directory)).loadEngine(), '6d2b1e1c-0000-4000-8000-000000000000');
+  await writeFile(join(directory, 'engine-id'), '');
+  assert.is(await journal.loadEngine(), null);
+});
+
 test.run();

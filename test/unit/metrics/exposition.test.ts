@@ -34,6 +34,8 @@ test('a scrape tells everything that status tells', async () => {
     'weft_store_state{store="consul",state="live"} 1',
     'weft_store_state{store="consul",state="down"} 0',
     'weft_repairs_total{table="fdb"} 2',
+    'weft_forgotten_total{kind="endpoint"} 4',
+    'weft_engine_connected 1',
     'weft_problems 1',
   ]) {
     assert.ok(text.split('\n').includes(line), `${line}\nis not in\n${text}`);
