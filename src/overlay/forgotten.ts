@@ -54,13 +54,13 @@ type Id = EndpointId | NetworkId;
 
 const off: EngineReport = { state: 'off', version: null, swarm: null, problem: null };
 
-export async function startForgotten(parts: ForgottenParts, times: LookTimes = defaultTimes): Promise<Forgotten> {
+export function startForgotten(parts: ForgottenParts, times: LookTimes = defaultTimes): Forgotten {
   const { engine, verbs, log } = parts;
   const releases = createReleases(verbs, log);
   if (engine === null) {
     return { engine: () => off, counts: () => releases.counts, guard: (all) => all, close: async () => undefined };
   }
-  const looker = await createLooker(parts, engine, releases, times.apartMs);
+  const looker = createLooker(parts, engine, releases, times.apartMs);
   const closing = new AbortController();
   const run = async (): Promise<void> => {
     for (let pauseMs = times.firstMs; ; pauseMs = times.everyMs) {
@@ -151,19 +151,20 @@ interface Looker {
   trust(id: Id): void;
 }
 
-async function createLooker(
+function createLooker(
   { journal, local, log }: ForgottenParts,
   engine: Engine,
   releases: Releases,
   apartMs: number,
-): Promise<Looker> {
-  let known = await journal.loadEngine();
+): Looker {
+  let known: string | null = null;
   let missing = new Map<Id, number>();
   let last: EngineInventory | null = null;
   let problem: string | null = null;
 
   /** Also remembers an engine that has just shown to be the own one. */
   const isBelieved = async (held: Held, inventory: EngineInventory): Promise<boolean> => {
+    known ??= await journal.loadEngine();
     if (inventory.id === known) return true;
     if (!isOwnEngine(held, inventory)) return false;
     await journal.saveEngine(inventory.id);
@@ -174,7 +175,7 @@ async function createLooker(
   /** Between the engine's last word on a thing and its release nothing else is waited for. */
   const releaseIn = async (network: NetworkId, suspects: Suspects, signal: AbortSignal): Promise<void> => {
     const present = await engine.endpointsOf(network, signal);
-    const isGone = (id: Id) => missing.has(id) && present?.has(id as EndpointId) !== true;
+    const isGone = (id: Id) => !signal.aborted && missing.has(id) && present?.has(id as EndpointId) !== true;
     for (const { id, networkId } of suspects.endpoints) {
       if (networkId === network && isGone(id) && local.endpoint(id) !== null) await releases.endpoint(id, network);
     }

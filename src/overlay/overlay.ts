@@ -225,7 +225,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   });
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
   const { scope, looks } = settings;
-  const forgotten = await startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
+  const forgotten = startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
   const reports = createReports(
     { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten },
     { version: settings.version, self: presence.node, scope },
