@@ -187,13 +187,10 @@ function createLooker(
     const atMs = performance.now();
     const inventory = await engine.inventory(signal);
     if (last?.id !== inventory.id) missing.clear();
+    const isOwn = await isBelieved(held, inventory);
     last = inventory;
-    if (!(await isBelieved(held, inventory))) {
-      missing.clear();
-      problem = held.networks.length === 0 ? null : stranger(inventory);
-      return;
-    }
-    problem = null;
+    problem = isOwn || held.networks.length === 0 ? null : stranger(inventory);
+    if (!isOwn) return missing.clear();
     const look = { atMs, held, inventory };
     missing = new Map(missingIn(look, missing));
     const suspects = suspectsOf(missing, look, apartMs);

@@ -76,6 +76,24 @@ test('containers that ran all along and those that were started meanwhile are co
   assert.equal(await pingAll(all.map((station) => ({ station, address: station.address }))), []);
 });
 
+test('a socket that is none stops nothing, and status names what is wrong with it', async ({ cluster }) => {
+  const node = cluster.node(0);
+  for (const [path, said] of [
+    ['/dev/null', 'it is not a socket'],
+    ['/nowhere/docker.sock', 'there is no such file'],
+  ] as const) {
+    await node.daemon.restart(['--docker-socket', path]);
+    await eventually('status tells', async () => (await engineOf(node)).problem?.includes(said) === true);
+
+    const { engine, problems, forgotten } = await node.report<StatusReport>('status');
+    assert.equal([engine.state, problems, forgotten], ['unknown', [], { endpoint: 0, network: 0 }]);
+  }
+  const own = node.engine.url.slice('unix://'.length);
+  await node.daemon.restart(['--docker-socket', own]);
+  await eventually('the engine has been asked', async () => (await engineOf(node)).state === 'connected');
+  assert.is((await engineOf(node)).problem, null);
+});
+
 test('addresses that were released can be used again, and a clean-up leaves nothing', async ({ cluster, removed }) => {
   for (const { node, address } of removed) {
     const again = await node.run(`again-${node.name}`, { network: 'blue', args: ['--ip', address] });
