@@ -1,4 +1,5 @@
-# Fills .lab/ with what the lab needs (sourced by setup.sh): two Docker engines of different age, Consul, and an image.
+# Fills .lab/ with what the lab needs (sourced by setup.sh): two Docker engines of different age, Consul,
+# an image registry, and an image.
 #
 # Nothing is installed: packages are downloaded with a private apt configuration (own sources, lists and cache under
 # .lab/) and unpacked, so a machine that runs Docker keeps it as it is and one without gets none. The mirror is the
@@ -7,6 +8,7 @@
 #   .lab/runtime       containerd, runc, tini: for both engines
 #   .lab/engine-20.10  the oldest engine in use          .lab/engine-28  the newest that runs here, 26 or later
 #   .lab/consul        unless a consul is on PATH
+#   .lab/docker-registry   unless a docker-registry is on PATH
 #   .lab/image.tar     root file system of the test image; .lab/traffic is the traffic tool in it
 # shellcheck shell=sh disable=SC2154
 
@@ -18,6 +20,7 @@ prepare_lab() {
 	prepare_engine_old
 	prepare_engine_new
 	prepare_consul
+	prepare_registry
 	prepare_image
 	rm -rf $lab/apt $lab/download
 }
@@ -139,6 +142,17 @@ prepare_consul() {
 	unpack $lab/consul "$(setting consul)" consul || die "no consul for $(setting consul) at $(mirror); put one on PATH"
 	runs $lab/consul/usr/bin/consul || die "Consul does not run here ($log)"
 	stamp consul
+}
+
+# Every suite has it; the oldest one's runs wherever this does.
+prepare_registry() {
+	command -v docker-registry >/dev/null && return
+	done_stamp docker-registry && return
+	say 'unpacking the image registry'
+	unpack $lab/docker-registry "$(setting old)" docker-registry ||
+		die "no docker-registry for $(setting old) at $(mirror); put one on PATH"
+	runs $lab/docker-registry/usr/bin/docker-registry || die "docker-registry does not run here ($log)"
+	stamp docker-registry
 }
 
 prepare_image() {

@@ -132,7 +132,8 @@ function lastWords(daemon: Running): string {
   return daemon.stderr().trim().split('\n').slice(-3).join(' | ');
 }
 
-function parseLog(text: string): readonly LogLine[] {
+/** A log of JSON lines; others as { text }. */
+export function parseLog(text: string): readonly LogLine[] {
   return text
     .split('\n')
     .filter((line) => line !== '')
