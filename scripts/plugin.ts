@@ -76,6 +76,11 @@ function docker(argv: readonly string[]): string {
   const said = oneLine(ended.stderr);
   if (/cannot connect|error during connect|no such host|permission denied/i.test(said))
     throw new Error(`${whichEngine()}: ${said}`);
+  // moby stores what a plugin consists of once, and refuses to store it a second time.
+  if (/content sha256:\w+: already exists/.test(said))
+    throw new Error(
+      'the engine has this very plugin under another name: see docker plugin ls, docker plugin rm it first',
+    );
   throw new Error(`docker ${argv[0]} ${argv[1]}: ${said}`);
 }
 

@@ -9,11 +9,11 @@
 import { lstatSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildPlugin } from '../../scripts/plugin-rootfs.ts';
-import type { CommandOptions, Outcome } from './command.ts';
+import { attempt, type CommandOptions, type Outcome, pause } from './command.ts';
 import { type LogLine, parseLog } from './daemon.ts';
-import type { Engine } from './engine.ts';
+import { DockerError, type Engine } from './engine.ts';
 import type { LabNode } from './node.ts';
-import { weftProgram } from './paths.ts';
+import { repositoryRoot, weftProgram } from './paths.ts';
 
 export interface ManagedPlugin {
   /** With its tag: what docker network create --driver takes. */
@@ -27,7 +27,7 @@ export interface ManagedPlugin {
   tryEnable(): Promise<Outcome>;
   disable(options?: { readonly force?: boolean }): Promise<void>;
   isEnabled(): Promise<boolean>;
-  /** Disables it when it runs, whatever uses it, and puts another version in its place, disabled. */
+  /** Disables it when it runs, whatever uses it, and puts another version in its place, disabled and with default settings. */
   upgrade(reference: string): Promise<void>;
   /** Removes it, with its state. */
   remove(): Promise<void>;
@@ -43,9 +43,17 @@ export interface ManagedPlugin {
 }
 
 export const pluginName = 'weft:latest';
+/** Where the engine's host has the states of containers that are plugins. */
+const runcStates = '/run/docker/runtime-runc/plugins.moby';
 /** Failing takes the engine three attempts of 3 s, and a busy machine is slow to begin with. */
 const enableLimitMs = 90_000;
 const transferLimitMs = 180_000;
+
+/** `npm run plugin` on an engine. */
+export function makePlugin(engine: Engine, ...words: readonly string[]): Promise<Outcome> {
+  const argv = ['npm', 'run', '--silent', 'plugin', '--', ...words];
+  return attempt(argv, { env: engine.env, cwd: repositoryRoot, timeoutMs: transferLimitMs });
+}
 
 /** Creates it from this clone, without settings but for the engine's socket; it is disabled. */
 export async function createPlugin(node: LabNode, engine: Engine, name = pluginName): Promise<ManagedPlugin> {
@@ -83,8 +91,11 @@ export async function findPlugin(node: LabNode, engine: Engine, name = pluginNam
     id,
     dataDir: join(engine.pluginDir, '../../data/plugins', id),
     set: (...settings) => plugin(['set', name, ...settings]),
-    enable: () => plugin(['enable', name]),
-    tryEnable: () => engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs }),
+    async enable() {
+      const outcome = await tryEnable(engine, name);
+      if (outcome.code !== 0) throw new DockerError(['plugin', 'enable', name], outcome);
+    },
+    tryEnable: () => tryEnable(engine, name),
     disable: ({ force } = {}) => disable(force),
     isEnabled,
     async upgrade(reference) {
@@ -100,12 +111,25 @@ export async function findPlugin(node: LabNode, engine: Engine, name = pluginNam
       return stdout.trim();
     },
     exec: (argv) => {
-      const states = join(engine.pluginDir, '../runtime-runc/plugins.moby');
-      return node.exec(['runc', '--root', states, 'exec', id, ...argv], { env: engine.env });
+      const dockerd = readFileSync(join(engine.pluginDir, '../docker.pid'), 'utf8').trim();
+      const words = ['nsenter', '--target', dockerd, '--mount', '--', 'runc', '--root', runcStates, 'exec', id];
+      return node.exec([...words, ...argv], { env: engine.env });
     },
     log: () => parseLog(linesOf(id, engine.log()).join('\n')),
     pid: () => pidOf(id),
   };
+}
+
+/**
+ * After an attempt that failed the engine starts the plugin once more by itself, as it does when one dies; a command
+ * that comes meanwhile finds the container of the other, and is repeated.
+ */
+async function tryEnable(engine: Engine, name: string): Promise<Outcome> {
+  for (let tries = 1; ; tries += 1) {
+    const outcome = await engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs });
+    if (tries === 5 || !outcome.stderr.includes('cannot start a container that has stopped')) return outcome;
+    await pause(1000);
+  }
 }
 
 /** The setting that binds the engine's own socket into its plugin. */

@@ -8,14 +8,13 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { buildPlugin } from '../../../scripts/plugin-rootfs.ts';
 import type { EndpointReport, StatusReport } from '../../../src/overlay/report.ts';
-import { attempt, eventually, pause } from '../command.ts';
+import { eventually, pause } from '../command.ts';
 import type { ConsulCluster } from '../consul.ts';
 import type { Engine, EngineVersion } from '../engine.ts';
 import { testImage } from '../engine.ts';
 import { createLab, type Lab } from '../lab.ts';
-import { findPlugin, installPlugin, type ManagedPlugin, pluginName, socketOf } from '../managed-plugin.ts';
+import { findPlugin, installPlugin, type ManagedPlugin, makePlugin, pluginName, socketOf } from '../managed-plugin.ts';
 import type { LabNode, Station } from '../node.ts';
-import { repositoryRoot } from '../paths.ts';
 import { type Registry, startRegistry, trustingRegistries } from '../registry.ts';
 import { suite } from '../suite.ts';
 import { countLoss, pingAll, startEcho } from '../traffic.ts';
@@ -52,72 +51,56 @@ export function testPlugin(version: EngineVersion): void {
   });
   test.after(({ lab }) => lab?.close());
 
+  test('npm run plugin makes it under a name of a registry, to be pushed', async ({
+    hosts: [{ engine }],
+    registry,
+  }) => {
+    const reference = `${registry.address}/weft:1`;
+    const { code, stderr } = await makePlugin(engine, '--name', reference);
+    assert.equal([code, stderr], [0, '']);
+    await engine.docker(['plugin', 'push', reference], { timeoutMs: 120_000 });
+
+    const again = await makePlugin(engine);
+    assert.is(again.code, 1);
+    assert.match(again.stderr, 'plugin: the engine has this very plugin under another name');
+    await engine.docker(['plugin', 'rm', reference]);
+  });
+
   test('npm run plugin creates it, disabled, says its size and what comes next', async ({ hosts: [{ engine }] }) => {
-    const { code, stdout, stderr } = await make(engine, '--name', 'weft');
+    const { code, stdout, stderr } = await makePlugin(engine, '--name', 'weft');
 
     assert.equal([code, stderr], [0, '']);
-    assert.match(stdout, /\d+\.\d MiB unpacked \(Node\.js \d+/);
+    assert.match(stdout, /plugin: unchanged build\/plugin: \d+\.\d MiB unpacked \(Node\.js \d+/);
     assert.match(stdout, 'docker plugin enable weft:latest');
     const listed = await engine.docker(['plugin', 'ls', '--format', '{{.Name}} {{.Enabled}}']);
     assert.is(listed, 'weft:latest false');
   });
 
-  test('npm run plugin refuses a name that is taken, and says how to go on', async ({ hosts: [{ engine }] }) => {
-    const { code, stderr } = await make(engine);
-
-    assert.is(code, 1);
-    assert.match(stderr, 'plugin: the engine has a plugin weft:latest already: docker plugin rm weft:latest first');
-  });
-
-  test('a mount whose source is not there is refused with its path', async ({ hosts: [{ node, engine }] }) => {
-    const plugin = await findPlugin(node, engine);
-    await plugin.set('docker-socket.source=/nowhere/docker.sock');
-    const { code, stderr } = await plugin.tryEnable();
-
-    assert.is(code, 1);
-    assert.match(stderr, '/nowhere/docker.sock');
-    assert.is(await plugin.isEnabled(), false);
-  });
-
-  test('a bad setting stops it with one line that names the setting', async ({ hosts: [{ node, engine }] }) => {
-    const plugin = await findPlugin(node, engine);
-    await plugin.set('docker-socket.source=/dev/null', 'WEFT_STORE=http://nowhere', 'WEFT_SCOPE=swarm');
-    const badStore = await plugin.tryEnable();
-    await plugin.set('WEFT_STORE=lmdb:///var/lib/weft/store');
-    const badScope = await plugin.tryEnable();
-
-    assert.equal([badStore.code, badScope.code, await plugin.isEnabled()], [1, 1, false]);
-    const lines = new Set(plugin.log().map(({ text }) => String(text)));
-    assert.is(lines.size, 2);
-    assert.match([...lines][0] ?? '', /^weft: WEFT_STORE=http:\/\/nowhere.*give lmdb/);
-    assert.match([...lines][1] ?? '', /^weft: WEFT_SCOPE=swarm.*give local or global/);
-    await plugin.set('WEFT_SCOPE=local');
-  });
-
   test('by default it runs alone, on a store of its own', async ({ hosts: [{ node, engine }] }) => {
     const plugin = await findPlugin(node, engine);
+    await plugin.set('docker-socket.source=/dev/null');
     await plugin.enable();
 
     assert.is((await statusOf(plugin)).store.kind, 'lmdb');
     await plugin.disable();
   });
 
-  test('it can be pushed, and installed from there', async (context) => {
+  test('it can be installed from a registry, and set at once', async (context) => {
     const { hosts, registry, consul } = context;
     const [a, b] = hosts;
-    const reference = `${registry.address}/weft:1`;
-    const made = await make(a.engine, '--name', reference);
-    assert.is(made.code, 0);
-    assert.match(made.stdout, 'plugin: unchanged build/plugin');
-    await a.engine.docker(['plugin', 'push', reference], { timeoutMs: 120_000 });
-
     const settings = [`WEFT_STORE=${consul.url}`, 'WEFT_LOG_LEVEL=debug'];
     const first = await findPlugin(a.node, a.engine);
     await first.set(...settings, socketOf(a.engine));
     await first.enable();
-    context.plugins = [first, await installPlugin(b.node, b.engine, { reference, settings })];
+    context.plugins = [
+      first,
+      await installPlugin(b.node, b.engine, { reference: `${registry.address}/weft:1`, settings }),
+    ];
 
-    for (const plugin of context.plugins) assert.is(await plugin.isEnabled(), true);
+    for (const plugin of context.plugins) {
+      assert.is(await plugin.isEnabled(), true);
+      assert.is((await statusOf(plugin)).store.state, 'live');
+    }
   });
 
   test('containers on two engines reach each other through it', async ({ hosts }) => {
@@ -170,7 +153,7 @@ export function testPlugin(version: EngineVersion): void {
   });
 
   test('upgrading it from the registry costs no packet and keeps node and endpoints', async (context) => {
-    const { lab, hosts, registry, plugins } = context;
+    const { lab, consul, hosts, registry, plugins } = context;
     const [a, b] = hosts;
     const reference = `${registry.address}/weft:2`;
     await pushChanged(lab, a, reference);
@@ -179,6 +162,8 @@ export function testPlugin(version: EngineVersion): void {
 
     await requireNoLoss([b, a], async () => {
       await plugin.upgrade(reference);
+      // The engine has set everything to the new version's defaults.
+      await plugin.set(`WEFT_STORE=${consul.url}`, socketOf(b.engine));
       await plugin.enable();
     });
 
@@ -212,12 +197,6 @@ async function startHost(node: LabNode, version: EngineVersion): Promise<Host> {
   const engine = await node.engine({ version, args: trustingRegistries });
   await engine.loadImage();
   return { node, engine };
-}
-
-/** npm run plugin, on an engine. */
-function make(engine: Engine, ...words: readonly string[]) {
-  const argv = ['npm', 'run', '--silent', 'plugin', '--', ...words];
-  return attempt(argv, { env: engine.env, cwd: repositoryRoot, timeoutMs: 180_000 });
 }
 
 /** The same with another version number, at the registry. */
