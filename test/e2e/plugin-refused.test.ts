@@ -69,7 +69,7 @@ for (const [setting, says] of [
   test(`${setting} stops it with one line that says what to write instead`, async ({ plugin }) => {
     const before = plugin.log().length;
     await plugin.set('docker-socket.source=/dev/null', setting);
-    const { code } = await plugin.tryEnable();
+    const { code, stderr } = await plugin.tryEnable();
     await plugin.set(setting.replace(/=.*/, '='));
 
     assert.equal([code, await plugin.isEnabled()], [1, false]);
@@ -80,7 +80,7 @@ for (const [setting, says] of [
         .slice(before)
         .map(({ text }) => String(text)),
     );
-    assert.is(lines.size, 1);
+    assert.is(lines.size, 1, stderr);
     assert.match([...lines].join(), `weft: setting ${setting}: `);
     assert.match([...lines].join(), says);
   });

@@ -127,7 +127,7 @@ export async function findPlugin(node: LabNode, engine: Engine, name = pluginNam
 async function tryEnable(engine: Engine, name: string): Promise<Outcome> {
   for (let tries = 1; ; tries += 1) {
     const outcome = await engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs });
-    if (tries === 5 || !outcome.stderr.includes('cannot start a container that has stopped')) return outcome;
+    if (tries === 20 || !/container that has stopped|already exists/.test(outcome.stderr)) return outcome;
     await pause(1000);
   }
 }
