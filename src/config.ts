@@ -37,6 +37,8 @@ export interface Config {
   readonly node: string;
   readonly store: StoreLocation;
   readonly storeToken: Secret | null;
+  /** Stand by while the store is away at the start, instead of ending. */
+  readonly waitForStore: boolean;
   readonly vtep: VtepChoice;
   readonly port: number;
   readonly dataPath: 'auto' | 'ebpf' | 'bridge';
@@ -74,6 +76,7 @@ const longestPrefix: Readonly<Record<Family, number>> = { ipv4: 30, ipv6: 126 };
 const schema = z.object({
   node: z.string().regex(/^[A-Za-z0-9._-]{1,63}$/, 'it is not a node name'),
   store: z.string().transform(parseStore),
+  waitForStore: oneOf('on', 'off').transform((text) => text === 'on'),
   vtep: z.string().transform(parseVtep),
   port: wholeNumber(1, 65_535),
   dataPath: oneOf('auto', 'ebpf', 'bridge'),

@@ -4,6 +4,7 @@
  *
  *   start:  what is in the way? (preflight.ts)
  *           netlink · VTEP · journal · store · data path · overlay (adopts what is programmed) · control, metrics, plugin
+ *           with --wait-for-store the store may come later than the sockets (overlay/standby.ts)
  *   stop:   in reverse; what is programmed keeps forwarding
  *
  * The plugin socket comes last: Docker may call as soon as it is there.
@@ -12,8 +13,10 @@
 import type { Config } from './config.ts';
 import { startControlServer } from './control/server.ts';
 import { parseSubnet, type Subnet } from './core/address.ts';
+import type { NodeId } from './core/identity.ts';
+import type { Vtep } from './core/model.ts';
 import { chooseDataPath } from './datapath/select.ts';
-import { chooseVtep } from './datapath/vtep.ts';
+import { chooseVtep, type LocalVtep } from './datapath/vtep.ts';
 import { createPluginServer } from './docker/server.ts';
 import { createEngine } from './engine/engine.ts';
 import { nodeIdentity, openJournal } from './journal/journal.ts';
@@ -23,7 +26,9 @@ import { type Netlink, openNetlink } from './netlink/netlink.ts';
 import { localTable } from './netlink/route.ts';
 import { createOverlay, type Overlay } from './overlay/overlay.ts';
 import type { ProcessIdentity } from './overlay/presence.ts';
+import { type Standby, standBy } from './overlay/standby.ts';
 import type { Engine } from './ports/engine.ts';
+import type { Journal } from './ports/journal.ts';
 import type { Log } from './ports/log.ts';
 import { requireStartable } from './preflight.ts';
 import { createIcmpProber } from './probe/icmp.ts';
@@ -44,42 +49,77 @@ export async function runDaemon(config: Config): Promise<void> {
     const overlay = await startOverlay(config, log, scope);
     await startServers(config, overlay, { log, scope });
     log.info({ version: readVersion(), plugin: config.pluginSocket }, 'daemon started');
-    log.info({ signal: await stop }, 'daemon stopping');
+    log.info({ signal: await Promise.race([stop, overlay.failed]) }, 'daemon stopping');
   } finally {
     await scope.close();
   }
 }
 
-async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Overlay> {
+/** What this node is by itself, before it has asked the store: opened once, however often joining is tried. */
+interface Place {
+  readonly id: NodeId;
+  readonly vtep: Vtep;
+  readonly local: LocalVtep;
+  readonly netlink: Netlink;
+  readonly journal: Journal;
+}
+
+async function takePlace(config: Config, scope: Scope): Promise<Place> {
   const netlink = scope.own(await openNetlink(), (each) => each.close());
   const local = await chooseVtep(config.vtep, netlink);
   const vtep = { address: local.address, port: config.port };
   const journal = await openJournal(config.stateDir);
   const id = await nodeIdentity(config.stateDir);
-  const token = config.storeToken?.reveal();
-  const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
-  const options = { vtep, bpfDir: config.bpfDir, netlink, log };
-  const openDataPath = async () => {
-    const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
-    log.info({ dataPath: dataPath.reason }, 'data path chosen');
-    return dataPath;
-  };
-  const stopping = new AbortController();
-  const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
-  const overlay = await createOverlay(
-    { store, codecs, journal, openDataPath, probe, engine: engineOf(config), log },
-    {
-      node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
-      process: processIdentity(),
-      version: readVersion(),
-      poolRanges: config.pools,
-      probeIntervalMs: config.probeIntervalMs,
-      scope: config.scope,
-      hostSubnets: () => hostSubnets(netlink),
-    },
-  );
-  log.info({ vtep: vtep.address, port: vtep.port, device: local.device }, 'node joined');
-  return scope.own(overlay, (each) => each.close());
+  return { id, vtep, local, netlink, journal };
+}
+
+async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Standby> {
+  const place = await takePlace(config, scope);
+  const open = () => openOverlay(config, place, log);
+  if (!config.waitForStore) return scope.own(alwaysThere(await open()), (each) => each.close());
+  const { id, vtep } = place;
+  const node = { id, name: config.node, vtep: vtep.address, port: vtep.port, epoch: 0 };
+  const waiting = { node, version: readVersion(), storeKind: config.store.kind };
+  return scope.own(await standBy(open, waiting, log), (each) => each.close());
+}
+
+function alwaysThere(overlay: Overlay): Standby {
+  return { ...overlay, failed: new Promise(() => undefined) };
+}
+
+/** Joins the cluster. What it opened is closed again when that fails, else with the overlay. */
+async function openOverlay(config: Config, { id, vtep, local, netlink, journal }: Place, log: Log): Promise<Overlay> {
+  const scope = createScope();
+  try {
+    const token = config.storeToken?.reveal();
+    const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
+    const options = { vtep, bpfDir: config.bpfDir, netlink, log };
+    const openDataPath = async () => {
+      const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
+      log.info({ dataPath: dataPath.reason }, 'data path chosen');
+      return dataPath;
+    };
+    const stopping = new AbortController();
+    const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
+    const overlay = await createOverlay(
+      { store, codecs, journal, openDataPath, probe, engine: engineOf(config), log },
+      {
+        node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
+        process: processIdentity(),
+        version: readVersion(),
+        poolRanges: config.pools,
+        probeIntervalMs: config.probeIntervalMs,
+        scope: config.scope,
+        hostSubnets: () => hostSubnets(netlink),
+      },
+    );
+    log.info({ vtep: vtep.address, port: vtep.port, device: local.device }, 'node joined');
+    scope.own(overlay, (each) => each.close());
+    return { ...overlay, close: () => scope.close() };
+  } catch (error) {
+    await scope.close();
+    throw error;
+  }
 }
 
 function engineOf({ dockerSocket }: Config): Engine | null {

@@ -21,6 +21,8 @@ const templates = {
   NETWORK_UNKNOWN: 'network {network} is not known on this node; create it again with docker network create',
   NETWORK_CONFLICT:
     'network {network} exists in the cluster with {field} {existing}, not {requested}; use the same value or another weft.network name',
+  NETWORK_DIFFERS_ON_NODE:
+    'network {network} has the subnets {existing} in the swarm, but this node made it {requested}: swarm allocates no IPv6 subnet by itself; create the network again with one --subnet for IPv4 and one for IPv6',
   POOL_OVERLAPS:
     'subnet {subnet} overlaps {other} of {owner}; choose another --subnet, or tell the networks apart with weft.network',
   POOL_UNKNOWN: 'pool {pool} is not known; create the network again',

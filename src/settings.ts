@@ -39,6 +39,13 @@ export const settings = {
     fallback: null,
     remedy: 'give a file that the daemon can read and that holds the token alone',
   },
+  waitForStore: {
+    flag: '--wait-for-store',
+    placeholder: 'on|off',
+    help: 'when the store is away at the start: stand by until it answers (on), or end with an error (off)',
+    fallback: 'off',
+    remedy: 'give on or off',
+  },
   vtep: {
     flag: '--vtep',
     placeholder: 'ADDRESS|DEVICE|auto',

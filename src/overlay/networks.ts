@@ -14,6 +14,7 @@ import type { Holder, NetworkIdentity, NetworkKey, NodeId } from '../core/identi
 import {
   hash64,
   identityLabel,
+  isOfSwarm,
   isSwarmId,
   namedIdentity,
   networkKey,
@@ -156,6 +157,10 @@ function networkOf({ key, identity, vni, subnets, mtuBytes, multicast }: Network
 function requireSame(existing: Network, identity: NetworkIdentity, request: NetworkRequest): void {
   const network = identityLabel(identity);
   const subnets = [...request.subnets].sort().join(', ');
+  if (isOfSwarm(identity) && existing.subnets.join(', ') !== subnets) {
+    const details = { network, existing: existing.subnets.join(', '), requested: subnets };
+    throw overlayError('NETWORK_DIFFERS_ON_NODE', details);
+  }
   const differences: [string, string | number | boolean, string | number | boolean | null][] = [
     ['identity', existing.identity, identity],
     ['subnets', existing.subnets.join(', '), subnets],

@@ -5,9 +5,10 @@
 
 import * as assert from 'uvu/assert';
 import type { EndpointReport, StatusReport } from '../../src/overlay/report.ts';
-import { type Cluster, type ClusterNode, type Container, createCluster } from '../kit/cluster.ts';
+import { type Cluster, type ClusterNode, createCluster } from '../kit/cluster.ts';
 import { mapRows, requireClean } from '../kit/cluster-leftovers.ts';
 import { eventually } from '../kit/command.ts';
+import type { Container } from '../kit/docker.ts';
 import { suite } from '../kit/suite.ts';
 import { countLoss, pingAll, startEcho } from '../kit/traffic.ts';
 

@@ -5,8 +5,9 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Cluster, ClusterNode } from './cluster.ts';
+import type { StoreView } from './cluster-store.ts';
 import { eventually, run } from './command.ts';
+import type { LabNode } from './node.ts';
 
 /** The maps whose rows belong to networks and endpoints; all are empty when none is left. */
 const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'] as const;
@@ -16,28 +17,39 @@ interface NodeReport {
   readonly problems: readonly string[];
 }
 
+/** A node with a daemon, whichever way that was installed. */
+export interface Premises {
+  readonly name: string;
+  readonly host: LabNode;
+  readonly bpfDir: string;
+  report<Report>(command: string): Promise<Report>;
+}
+
 /** @throws naming all that is still there after the limit; what Docker does not wait for may take a moment */
-export async function requireClean(cluster: Cluster): Promise<void> {
+export async function requireClean(cluster: {
+  readonly nodes: readonly Premises[];
+  readonly store: StoreView;
+}): Promise<void> {
   let left: readonly string[] = [];
   const isClean = async () => {
-    left = await leftovers(cluster);
+    left = await leftovers(cluster.nodes, cluster.store);
     return left.length === 0;
   };
-  await eventually('nothing is left', isClean, { limitMs: 10_000, everyMs: 250 }).catch(() => {
-    throw new Error(`left behind: ${left.join('; ')}`);
+  await eventually('nothing is left', isClean, { limitMs: 10_000, everyMs: 250 }).catch((error: unknown) => {
+    throw left.length === 0 ? error : new Error(`left behind: ${left.join('; ')}`);
   });
 }
 
 /** Rows of one pinned map of a node. */
-export async function mapRows(node: ClusterNode, map: string): Promise<readonly unknown[]> {
-  const path = join(node.daemon.bpfDir, 'v1', 'maps', map);
+export async function mapRows(node: Premises, map: string): Promise<readonly unknown[]> {
+  const path = join(node.bpfDir, 'v1', 'maps', map);
   return JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', path])) as readonly unknown[];
 }
 
-async function leftovers(cluster: Cluster): Promise<readonly string[]> {
-  const keys = await cluster.store.keys();
-  const nodes = await Promise.all(cluster.nodes.map(onNode));
-  return [...keys.filter((key) => !isLasting(key)).map((key) => `store key ${key}`), ...nodes.flat()];
+async function leftovers(nodes: readonly Premises[], store: StoreView): Promise<readonly string[]> {
+  const keys = await store.keys();
+  const found = await Promise.all(nodes.map(onNode));
+  return [...keys.filter((key) => !isLasting(key)).map((key) => `store key ${key}`), ...found.flat()];
 }
 
 /** A node's record stays, and so do anchors: they tell an empty table from a lost one. */
@@ -45,11 +57,11 @@ function isLasting(key: string): boolean {
   return /^n\/[0-9a-f]{16}$/.test(key) || key === 'n/_';
 }
 
-async function onNode(node: ClusterNode): Promise<readonly string[]> {
+async function onNode(node: Premises): Promise<readonly string[]> {
   const name = (what: string) => `${what} on ${node.name}`;
   const links = JSON.parse(await node.host.run(['ip', '-json', 'link', 'show'])) as readonly { ifname: string }[];
   const devices = links.map(({ ifname }) => ifname).filter((device) => /^w[hc][0-9a-f]{12}$/.test(device));
-  const pins = join(node.daemon.bpfDir, 'v1');
+  const pins = join(node.bpfDir, 'v1');
   const rows = await Promise.all(tables.map(async (map) => [map, (await mapRows(node, map)).length] as const));
   const { networks, problems } = await node.report<NodeReport>('status');
   return [

@@ -6,9 +6,10 @@
 import { type StoreView, viewConsul, viewLmdb } from './cluster-store.ts';
 import type { ConsulCluster } from './consul.ts';
 import type { Daemon, DaemonOptions } from './daemon.ts';
-import { DockerError, type Engine, type EngineVersion, testImage } from './engine.ts';
+import { createDocker, type Docker, split } from './docker.ts';
+import type { Engine, EngineVersion } from './engine.ts';
 import { createLab, type Lab } from './lab.ts';
-import type { LabNode, Station } from './node.ts';
+import type { LabNode } from './node.ts';
 
 export type StoreKind = 'lmdb' | 'consul';
 
@@ -21,36 +22,11 @@ export interface ClusterOptions {
   readonly daemonArgs?: readonly string[];
 }
 
-export interface Container extends Station {
-  readonly node: ClusterNode;
-  readonly id: string;
-  /** Its addresses in one network; `address6` is empty without IPv6. */
-  readonly address: string;
-  readonly address6: string;
-  readonly mac: string;
-}
-
-export interface RunOptions {
-  readonly network: string;
-  /** More words of docker run, before the image. */
-  readonly args?: readonly string[];
-  /** What runs in it; default: it sleeps. */
-  readonly command?: readonly string[];
-}
-
-export interface ClusterNode {
-  readonly name: string;
+export interface ClusterNode extends Docker {
   readonly host: LabNode;
   readonly engine: Engine;
   readonly daemon: Daemon;
-  /** Runs docker with words separated by spaces, then with the rest as they are. @throws DockerError */
-  docker(words: string, ...rest: readonly string[]): Promise<string>;
-  /** The same for a command that must fail. @returns what it said; @throws when it succeeds */
-  refused(words: string, ...rest: readonly string[]): Promise<string>;
-  /** docker run --detach. */
-  run(name: string, options: RunOptions): Promise<Container>;
-  /** A running container as it is now, seen from one of its networks. */
-  container(name: string, network: string): Promise<Container>;
+  readonly bpfDir: string;
   /** `weft status --json` and its like. */
   report<Report>(command: string): Promise<Report>;
 }
@@ -130,55 +106,12 @@ async function sweep({ docker }: ClusterNode): Promise<void> {
 }
 
 function createClusterNode(host: LabNode, engine: Engine, daemon: Daemon): ClusterNode {
-  const container = async (name: string, network: string): Promise<Container> => {
-    const { Id, NetworkSettings } = parseInspect(await engine.docker(['inspect', '--type', 'container', name]));
-    const place = NetworkSettings.Networks[network];
-    if (place === undefined) throw new Error(`container ${name} is not in network ${network}`);
-    const { IPAddress, GlobalIPv6Address, MacAddress } = place;
-    const station = await engine.container(name);
-    return { ...station, node, id: Id, address: IPAddress, address6: GlobalIPv6Address, mac: MacAddress };
-  };
-  const node: ClusterNode = {
-    name: host.name,
+  return {
+    ...createDocker(host.name, engine),
     host,
     engine,
     daemon,
-    docker: (words, ...rest) => engine.docker([...split(words), ...rest]),
-    async refused(words, ...rest) {
-      try {
-        await engine.docker([...split(words), ...rest]);
-      } catch (error) {
-        if (error instanceof DockerError) return error.message;
-        throw error;
-      }
-      throw new Error(`docker ${[...split(words), ...rest].join(' ')} on ${host.name} should have been refused`);
-    },
-    async run(name, { network, args = [], command = [] }) {
-      await engine.docker(['run', '--detach', '--name', name, '--network', network, ...args, testImage, ...command]);
-      return container(name, network);
-    },
-    container,
+    bpfDir: daemon.bpfDir,
     report: async (command) => JSON.parse(await daemon.cli([...split(command), '--json'])),
   };
-  return node;
-}
-
-/** The part of docker inspect that is of use here. */
-interface Inspected {
-  readonly Id: string;
-  readonly NetworkSettings: {
-    readonly Networks: Readonly<
-      Record<string, { readonly IPAddress: string; readonly GlobalIPv6Address: string; readonly MacAddress: string }>
-    >;
-  };
-}
-
-function parseInspect(text: string): Inspected {
-  const [only] = JSON.parse(text) as readonly Inspected[];
-  if (only === undefined) throw new Error('docker inspect found nothing');
-  return only;
-}
-
-function split(words: string): readonly string[] {
-  return words.split(/\s+/).filter((word) => word !== '');
 }

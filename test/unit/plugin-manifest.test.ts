@@ -25,16 +25,20 @@ const manifest = JSON.parse(readFileSync(join(repositoryRoot, 'plugin.json'), 'u
 const value = (name: string) => manifest.env.find((variable) => variable.name === name)?.value;
 
 /** Where the plugin's own surroundings say it; an operator has no say in them. */
-const fixed = new Set<SettingName>(['pluginSocket', 'controlSocket', 'stateDir', 'bpfDir']);
+const fixed = new Set<SettingName>(['pluginSocket', 'controlSocket', 'stateDir', 'bpfDir', 'dockerSocket']);
 /** Values that are not the daemon's own defaults, and why. */
 const other: Partial<Record<SettingName, string>> = {
   // The engine calls the driver of a managed plugin by its name with the tag.
   driverName: 'weft:latest',
+  // A managed plugin that ends is given up by its engine, and stays disabled when the store is back.
+  waitForStore: 'on',
+  // Where the docker-socket mount is.
+  dockerSocket: '/run/docker-engine.sock',
   // Both sockets are in the directory that the engine shares with its plugin.
   controlSocket: '/run/docker/plugins/control.sock',
 };
 /** What is no setting of settings.ts. */
-const besides = [tokenVariable, 'NODE_EXTRA_CA_CERTS', 'UV_THREADPOOL_SIZE', 'WEFT_DOCKER_SOCKET'];
+const besides = [tokenVariable, 'NODE_EXTRA_CA_CERTS', 'UV_THREADPOOL_SIZE'];
 
 const test = suite('plugin manifest');
 

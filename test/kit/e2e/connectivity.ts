@@ -5,9 +5,10 @@
 
 import * as assert from 'uvu/assert';
 import type { StatusReport } from '../../../src/overlay/report.ts';
-import { type Cluster, type ClusterNode, type Container, createCluster, type StoreKind } from '../cluster.ts';
+import { type Cluster, type ClusterNode, createCluster, type StoreKind } from '../cluster.ts';
 import { requireClean } from '../cluster-leftovers.ts';
 import { eventually } from '../command.ts';
+import type { Container } from '../docker.ts';
 import { testImage } from '../engine.ts';
 import type { Station } from '../node.ts';
 import { suite } from '../suite.ts';

@@ -1,7 +1,8 @@
 /** Options of docker run and docker network connect. */
 
 import * as assert from 'uvu/assert';
-import type { Cluster, ClusterNode, Container } from '../cluster.ts';
+import type { Cluster, ClusterNode } from '../cluster.ts';
+import type { Container } from '../docker.ts';
 import type { Station } from '../node.ts';
 import { ask, countDatagrams, ping, pingAll, startEcho, transfer } from '../traffic.ts';
 import type { Suite } from './options.ts';

@@ -5,9 +5,10 @@
 
 import * as assert from 'uvu/assert';
 import type { EndpointReport, StatusReport } from '../../../src/overlay/report.ts';
-import { type Cluster, type ClusterNode, type Container, createCluster, type StoreKind } from '../cluster.ts';
+import { type Cluster, type ClusterNode, createCluster, type StoreKind } from '../cluster.ts';
 import { mapRows, requireClean } from '../cluster-leftovers.ts';
 import { eventually, pause } from '../command.ts';
+import type { Container } from '../docker.ts';
 import { suite } from '../suite.ts';
 import { countLoss, pingAll, startEcho } from '../traffic.ts';
 

@@ -29,6 +29,7 @@ test('without flags and environment every setting has its default', () => {
     node: 'alpha',
     store: { kind: 'lmdb', directory: '/var/lib/weft/store' },
     storeToken: null,
+    waitForStore: false,
     vtep: { kind: 'auto' },
     port: 14789,
     dataPath: 'auto',

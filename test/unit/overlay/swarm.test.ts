@@ -92,6 +92,19 @@ test('a VNI stays taken until the last node has left the freed network', async (
   assert.equal(await keysOf(store), []);
 });
 
+test('a node whose engine chose an IPv6 subnet of its own is told what to do', async ({ node }) => {
+  const [leader, worker] = [await node(1), await node(2)];
+  const vni = await leader.verbs.allocateNetwork(swarmRequest());
+  const subnets = [subnet, parseSubnet('fd00:1::/64')];
+
+  const refusal = await worker.verbs
+    .createNetwork(swarmRequest(green, { vni, subnets }))
+    .catch((error: unknown) => error);
+
+  assert.ok(isOverlayError(refusal, 'NETWORK_DIFFERS_ON_NODE'));
+  assert.match(String(refusal), 'one --subnet for IPv4 and one for IPv6');
+});
+
 test('freeing a network that was never allocated changes nothing', async ({ node, store }) => {
   const one = await node(1);
   await one.verbs.allocateNetwork(swarmRequest());

@@ -1,0 +1,3 @@
+import { testSwarm } from '../kit/e2e/swarm.ts';
+
+testSwarm('28');
