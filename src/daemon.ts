@@ -109,7 +109,7 @@ async function openOverlay(config: Config, { id, vtep, local, netlink, journal }
         version: readVersion(),
         poolRanges: config.pools,
         probeIntervalMs: config.probeIntervalMs,
-        scope: config.scope,
+        driver: { scope: config.scope, name: config.driverName },
         hostSubnets: () => hostSubnets(netlink),
       },
     );

@@ -20,11 +20,35 @@ export const infoAnswer = z.object({
 });
 
 /** GET /networks */
-export const networksAnswer = z.array(z.object({ Id: networkId }));
+export const networksAnswer = z.array(
+  z.object({ Id: networkId, Name: z.string().nullish(), Driver: z.string().nullish(), Scope: z.string().nullish() }),
+);
 
 /** GET /containers/json */
 export const containersAnswer = z.array(
   z.object({ NetworkSettings: z.object({ Networks: z.record(z.string(), endpoint.nullable()).nullish() }).nullish() }),
+);
+
+const plugin = z.object({ Type: z.string(), Name: z.string() });
+
+/** GET /nodes, of a manager */
+export const nodesAnswer = z.array(
+  z.object({
+    Description: z
+      .object({ Hostname: z.string().nullish(), Engine: z.object({ Plugins: z.array(plugin).nullish() }).nullish() })
+      .nullish(),
+    Status: z.object({ State: z.string().nullish() }).nullish(),
+  }),
+);
+
+/** GET /services, of a manager; a network in which the service has no virtual address has an entry without one. */
+export const servicesAnswer = z.array(
+  z.object({
+    Spec: z.object({ Name: z.string() }),
+    Endpoint: z
+      .object({ VirtualIPs: z.array(z.object({ NetworkID: networkId, Addr: z.string().nullish() })).nullish() })
+      .nullish(),
+  }),
 );
 
 /** GET /networks/ID */

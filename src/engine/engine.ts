@@ -6,8 +6,17 @@
 import type { z } from 'zod';
 import type { NetworkId } from '../core/identity.ts';
 import { messageOf, overlayError } from '../errors.ts';
-import type { Engine } from '../ports/engine.ts';
-import { containersAnswer, endpointIds, infoAnswer, networkAnswer, networksAnswer, refusalAnswer } from './answers.ts';
+import type { Engine, EngineNetwork, SwarmNode, SwarmService } from '../ports/engine.ts';
+import {
+  containersAnswer,
+  endpointIds,
+  infoAnswer,
+  networkAnswer,
+  networksAnswer,
+  nodesAnswer,
+  refusalAnswer,
+  servicesAnswer,
+} from './answers.ts';
 import { get, type RequestLimits } from './request.ts';
 
 /** Implementation: a container takes 2 KB of the list, so this is some 30,000; an engine answers in milliseconds. */
@@ -32,20 +41,29 @@ export function createEngine(path: string, limits: RequestLimits = defaultLimits
     throw overlayError('ENGINE_UNREACHABLE', { path, problem: `GET ${where}: it answered 404; is it an engine?` });
   };
 
+  /** A manager without a quorum answers neither: then nothing is said of the swarm, and the rest still holds. */
+  const swarmInventory = async (signal: AbortSignal) => {
+    const nodes = (await ask('/nodes', nodesAnswer, signal).catch(unlessAborted(signal))) ?? [];
+    const services = (await ask('/services', servicesAnswer, signal).catch(unlessAborted(signal))) ?? [];
+    return { nodes: nodes.map(nodeOf), services: services.map(serviceOf) };
+  };
+
   return {
     async inventory(signal) {
       const info = await answerTo('/info', infoAnswer, signal);
+      const swarm = swarmOf(info.Swarm);
       // Containers before networks: what is made in between is in neither or in the second, never an orphan.
       const containers = await answerTo('/containers/json?all=1', containersAnswer, signal);
       const networks = await answerTo('/networks', networksAnswer, signal);
       return {
         id: info.ID,
         version: info.ServerVersion,
-        swarm: swarmOf(info.Swarm),
-        networks: new Set(networks.map(({ Id }) => Id)),
+        swarm,
+        networks: new Map(networks.map((each) => [each.Id, networkOf(each)])),
         endpoints: endpointIds(
           containers.flatMap(({ NetworkSettings }) => Object.values(NetworkSettings?.Networks ?? {})),
         ),
+        ...(swarm === 'manager' ? await swarmInventory(signal) : { nodes: [], services: [] }),
       };
     },
     async endpointsOf(network: NetworkId, signal) {
@@ -56,6 +74,31 @@ export function createEngine(path: string, limits: RequestLimits = defaultLimits
       throw overlayError('ENGINE_UNREACHABLE', { path, problem: `GET ${where}: it answered with another network` });
     },
   };
+}
+
+function unlessAborted(signal: AbortSignal): () => null {
+  return () => {
+    signal.throwIfAborted();
+    return null;
+  };
+}
+
+function networkOf({ Name, Driver, Scope }: z.output<typeof networksAnswer>[number]): EngineNetwork {
+  return { name: Name ?? '', driver: Driver ?? '', scope: Scope ?? '' };
+}
+
+function nodeOf({ Description, Status }: z.output<typeof nodesAnswer>[number]): SwarmNode {
+  const plugins = (Description?.Engine?.Plugins ?? []).filter(({ Type }) => Type === 'Network');
+  return {
+    name: Description?.Hostname ?? '',
+    isReady: Status?.State === 'ready',
+    plugins: new Set(plugins.map(({ Name }) => Name)),
+  };
+}
+
+function serviceOf({ Spec, Endpoint }: z.output<typeof servicesAnswer>[number]): SwarmService {
+  const virtual = (Endpoint?.VirtualIPs ?? []).filter(({ Addr }) => (Addr ?? '') !== '');
+  return { name: Spec.Name, virtualIn: virtual.map(({ NetworkID }) => NetworkID) };
 }
 
 function parse<Answer>(where: string, text: string, schema: z.ZodType<Answer>): Answer {

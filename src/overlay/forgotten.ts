@@ -24,6 +24,8 @@ import type { Verbs } from './requests.ts';
 
 export interface Forgotten {
   engine(): EngineReport;
+  /** What the engine said last; null while it cannot be asked. */
+  inventory(): EngineInventory | null;
   /** Released so far, by kind. */
   counts(): Readonly<Record<'endpoint' | 'network', number>>;
   /** The same verbs; what the engine calls them for is not forgotten, and one that is being released is waited for. */
@@ -58,7 +60,13 @@ export function startForgotten(parts: ForgottenParts, times: LookTimes = default
   const { engine, verbs, log } = parts;
   const releases = createReleases(verbs, log);
   if (engine === null) {
-    return { engine: () => off, counts: () => releases.counts, guard: (all) => all, close: async () => undefined };
+    return {
+      engine: () => off,
+      inventory: () => null,
+      counts: () => releases.counts,
+      guard: (all) => all,
+      close: async () => undefined,
+    };
   }
   const looker = createLooker(parts, engine, releases, times.apartMs);
   const closing = new AbortController();
@@ -73,6 +81,7 @@ export function startForgotten(parts: ForgottenParts, times: LookTimes = default
 
   return {
     engine: () => looker.report(),
+    inventory: () => looker.inventory(),
     counts: () => releases.counts,
     guard: (all) => guarded(all, looker, releases),
     async close() {
@@ -147,6 +156,7 @@ interface Looker {
   /** One look and what follows from it. Never throws. */
   look(signal: AbortSignal): Promise<void>;
   report(): EngineReport;
+  inventory(): EngineInventory | null;
   /** The engine has just spoken of it: whatever was seen before does not count. */
   trust(id: Id): void;
 }
@@ -218,6 +228,7 @@ function createLooker(
       swarm: last?.swarm ?? null,
       problem,
     }),
+    inventory: () => last,
     trust: (id) => void missing.delete(id),
   };
 }

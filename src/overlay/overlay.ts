@@ -26,6 +26,7 @@ import { createBackground } from './background.ts';
 import { createClaims } from './claims.ts';
 import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
+import type { Driver } from './engine-advice.ts';
 import { type LookTimes, startForgotten } from './forgotten.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { timeLimit } from './limit.ts';
@@ -45,7 +46,6 @@ import type { Reports } from './report.ts';
 import { createReports } from './reports.ts';
 import { type Verbs, verbLimitMs } from './requests.ts';
 import { createReservations } from './reservations.ts';
-import type { Scope } from './scope-advice.ts';
 
 export interface OverlayParts {
   readonly store: Store;
@@ -66,7 +66,7 @@ export interface OverlaySettings {
   readonly poolRanges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
   readonly probeIntervalMs: number;
   /** What the driver tells the engine about itself. */
-  readonly scope: Scope;
+  readonly driver: Driver;
   /** When the engine is asked; shorter in tests. */
   readonly looks?: LookTimes;
   /** Subnets the host routes by itself, in the daemon's namespace. */
@@ -224,11 +224,11 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),
   });
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
-  const { scope, looks } = settings;
+  const { driver, looks } = settings;
   const forgotten = startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
   const reports = createReports(
     { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten },
-    { version: settings.version, self: presence.node, scope },
+    { version: settings.version, self: presence.node, driver },
   );
 
   return {

@@ -1,12 +1,13 @@
 /** Status, tables and counters of this node, gathered when asked. */
 
 import { createHash } from 'node:crypto';
-import { identityLabel } from '../core/identity.ts';
+import { identityLabel, isOfSwarm } from '../core/identity.ts';
 import type { Membership, Network, Node } from '../core/model.ts';
 import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
 import type { Directory } from './directory.ts';
+import { type Driver, engineAdvice } from './engine-advice.ts';
 import type { Forgotten } from './forgotten.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Local } from './local.ts';
@@ -14,7 +15,6 @@ import type { Paths } from './paths.ts';
 import type { Presence } from './presence.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { EndpointReport, NetworkReport, PeerReport, Reports } from './report.ts';
-import { type Scope, scopeAdvice } from './scope-advice.ts';
 
 export interface ReportParts {
   readonly store: Store;
@@ -32,10 +32,10 @@ export interface ReportParts {
 export interface ReportFacts {
   readonly version: string;
   readonly self: Node;
-  readonly scope: Scope;
+  readonly driver: Driver;
 }
 
-export function createReports(parts: ReportParts, { version, self, scope }: ReportFacts): Reports {
+export function createReports(parts: ReportParts, { version, self, driver }: ReportFacts): Reports {
   const { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten } = parts;
 
   /** All memberships of this node's networks, its own included. */
@@ -56,9 +56,15 @@ export function createReports(parts: ReportParts, { version, self, scope }: Repo
       port: vtep.port,
       ...paths.stateOf(vtep.address),
     }));
+  /** A swarm network's own name is Docker's alone; its id stands for it until the engine has told. */
+  const shownName = ({ key, identity }: Network): string => {
+    const ids = isOfSwarm(identity) ? local.networks().filter((each) => each.key === key) : [];
+    const names = ids.map(({ id }) => forgotten.inventory()?.networks.get(id)?.name ?? '');
+    return names.find((name) => name !== '') ?? identityLabel(identity);
+  };
   const networks = async (): Promise<NetworkReport[]> => {
     const all = memberships();
-    return local.overlays().map((network) => networkReport(network, local, all));
+    return local.overlays().map((network) => networkReport(network, shownName(network), local, all));
   };
   const problems = (): string[] => {
     const lease = presence.problem();
@@ -69,7 +75,7 @@ export function createReports(parts: ReportParts, { version, self, scope }: Repo
       ...directory.problems(),
       ...reconciler.problems(),
       ...background.problems(),
-      ...scopeAdvice(scope, forgotten.engine()).problems,
+      ...engineAdvice(driver, forgotten.inventory()).problems,
     ];
   };
 
@@ -92,7 +98,7 @@ export function createReports(parts: ReportParts, { version, self, scope }: Repo
         forgotten: forgotten.counts(),
         engine: forgotten.engine(),
         problems: problems(),
-        notes: scopeAdvice(scope, forgotten.engine()).notes,
+        notes: engineAdvice(driver, forgotten.inventory()).notes,
       };
     },
     nodes: async () =>
@@ -107,7 +113,7 @@ export function createReports(parts: ReportParts, { version, self, scope }: Repo
       })),
     networks,
     async endpoints() {
-      const labels = new Map(local.overlays().map(({ key, identity }) => [key, identityLabel(identity)]));
+      const labels = new Map(local.overlays().map((network) => [network.key, shownName(network)]));
       return memberships().flatMap(({ node, network, endpoints }) =>
         endpoints.map(
           ({ id, mac, addresses }): EndpointReport => ({
@@ -126,10 +132,10 @@ export function createReports(parts: ReportParts, { version, self, scope }: Repo
   };
 }
 
-function networkReport(network: Network, local: Local, all: readonly Membership[]): NetworkReport {
-  const { key, identity, vni, subnets, mtuBytes } = network;
+function networkReport(network: Network, name: string, local: Local, all: readonly Membership[]): NetworkReport {
+  const { key, vni, subnets, mtuBytes } = network;
   return {
-    name: identityLabel(identity),
+    name,
     id: key,
     dockerIds: local
       .networks()

@@ -126,12 +126,19 @@ const removal: Readonly<Record<Leftover['kind'], (name: string) => void>> = {
   process: (name) => endProcess(Number(name)),
   cgroup: removeCgroup,
   mount: (path) => command('umount', path),
-  namespace: (name) => command('ip', 'netns', 'delete', name),
+  namespace: removeNamespace,
   // One end of a pair takes the other along.
   link: (name) => (existsSync(`/sys/class/net/${name}`) ? command('ip', 'link', 'delete', name) : undefined),
   pin: removeTree,
   directory: removeTree,
 };
+
+/** With all that runs in it: a managed plugin, for one, bears no mark of ours and outlives an engine that is killed. */
+function removeNamespace(name: string): void {
+  const pids = execFileSync('ip', ['netns', 'pids', name], { stdio: 'pipe', encoding: 'utf8' });
+  for (const pid of pids.split('\n').filter(Boolean)) endProcess(Number(pid));
+  command('ip', 'netns', 'delete', name);
+}
 
 function command(program: string, ...parameters: readonly string[]): void {
   execFileSync(program, parameters, { stdio: 'pipe' });

@@ -77,7 +77,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
         ipv6: { range: parseSubnet('fd77:6566:7400::/48'), length: 64 },
       },
       probeIntervalMs: 1_000,
-      scope: 'local',
+      driver: { scope: 'local', name: 'weft' },
       ...(options.looks === undefined ? {} : { looks: options.looks }),
       hostSubnets: async () => (options.hostSubnets ?? []).map(parseSubnet),
     },

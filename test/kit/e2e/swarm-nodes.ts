@@ -73,6 +73,8 @@ export function testNodes(test: SwarmTest): void {
     const tasks = await swarm.settled(green.service, green.network, green.replicas + 4);
     assert.ok(tasks.some(({ node }) => node === fresh));
     assert.equal(await meshProblems(tasks), []);
+    await manager.docker(`service scale --detach ${green.service}=${green.replicas}`);
+    await swarm.settled(green.service, green.network, green.replicas);
   });
 }
 

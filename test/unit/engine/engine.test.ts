@@ -44,6 +44,32 @@ const whole: Answers = {
     { Id: 'odd', NetworkSettings: { Networks: { blue: null } } },
     { Id: 'none', NetworkSettings: null },
   ]),
+  '/nodes': json([
+    {
+      Description: {
+        Hostname: 'n1',
+        Engine: {
+          Plugins: [
+            { Type: 'Network', Name: 'weft:latest' },
+            { Type: 'Volume', Name: 'local' },
+          ],
+        },
+      },
+      Status: { State: 'ready' },
+    },
+    { Description: { Hostname: 'n2', Engine: { Plugins: null } }, Status: { State: 'down' } },
+  ]),
+  '/services': json([
+    {
+      Spec: { Name: 'web' },
+      Endpoint: {
+        VirtualIPs: [
+          { NetworkID: blue, Addr: '10.0.1.2/24' },
+          { NetworkID: 'z', Addr: '' },
+        ],
+      },
+    },
+  ]),
 };
 
 test.before.each(async (context) => {
@@ -75,10 +101,29 @@ test('an inventory has the engine, its swarm, its networks, and the endpoints of
     id: 'ONE',
     version: '28.5.2',
     swarm: 'manager',
-    networks: new Set([blue, '25wordsofbase36']),
+    networks: new Map([
+      [blue, { name: 'blue', driver: 'weft', scope: '' }],
+      ['25wordsofbase36', { name: '', driver: '', scope: '' }],
+    ]),
     endpoints: new Set([endpointId('e1'), 'x']),
+    nodes: [
+      { name: 'n1', isReady: true, plugins: new Set(['weft:latest']) },
+      { name: 'n2', isReady: false, plugins: new Set() },
+    ],
+    services: [{ name: 'web', virtualIn: [blue] }],
   });
-  assert.equal(asked, ['GET /info', 'GET /containers/json?all=1', 'GET /networks']);
+  const own = ['GET /info', 'GET /containers/json?all=1', 'GET /networks'];
+  assert.equal(asked, [...own, 'GET /nodes', 'GET /services']);
+});
+
+test('a manager that cannot answer for the swarm still answers for itself', async ({ path, serve }) => {
+  const answers: Record<string, string> = { ...(whole as Record<string, string>) };
+  answers['/nodes'] = json({ message: 'The swarm does not have a leader' }, 503);
+  await serve(answers);
+
+  const { swarm, nodes, services } = await createEngine(path).inventory(signal);
+
+  assert.equal([swarm, nodes, services.length], ['manager', [], 1]);
 });
 
 test('the state of the swarm is told apart', async ({ path, serve }) => {

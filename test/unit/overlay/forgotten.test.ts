@@ -89,8 +89,12 @@ function scriptedEngine(): ScriptedEngine {
     inventory: () =>
       answer(engine, () => {
         engine.looks += 1;
-        const { id, networks, endpoints } = engine;
-        return { id, version: '28.5.2', swarm: 'inactive', networks, endpoints } as unknown as EngineInventory;
+        const { id, endpoints } = engine;
+        const networks = new Map(
+          [...engine.networks].map((each) => [each, { name: each, driver: 'weft', scope: 'local' }]),
+        );
+        const swarm = { swarm: 'inactive', nodes: [], services: [] };
+        return { id, version: '28.5.2', ...swarm, networks, endpoints } as unknown as EngineInventory;
       }),
     endpointsOf: (network) =>
       answer(engine, () => {

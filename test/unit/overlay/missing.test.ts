@@ -26,8 +26,10 @@ const inventory = (...ids: readonly string[]): Look['inventory'] => ({
   id: 'ONE',
   version: '28',
   swarm: 'inactive',
-  networks: new Set(ids as readonly NetworkId[]),
+  networks: new Map(ids.map((id) => [id as NetworkId, { name: id, driver: 'weft', scope: 'local' }])),
   endpoints: new Set(ids as readonly EndpointId[]),
+  nodes: [],
+  services: [],
 });
 const all = held([b1, b2], [e1, e2]);
 
