@@ -144,7 +144,7 @@ prepare_consul() {
 	stamp consul
 }
 
-# Every suite has it; the oldest one's runs wherever this does.
+# Of the suite of the older engine.
 prepare_registry() {
 	command -v docker-registry >/dev/null && return
 	done_stamp docker-registry && return

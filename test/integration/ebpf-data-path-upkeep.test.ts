@@ -5,11 +5,13 @@
 
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
 import type { ForwardingEntry } from '../../src/core/forwarding.ts';
+import { parseVni } from '../../src/core/vni.ts';
 import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
 import { linkName } from '../../src/datapath/ebpf/names.ts';
 import { index, type VtepRecord, vtepRecord } from '../../src/datapath/ebpf/records.ts';
@@ -101,6 +103,26 @@ test('a directory outside a bpf file system is refused, with the way out', async
   assert.is(error.code, 'CONFIG_INVALID');
   assert.match(error.message, /\/run\/netns\/no-bpf\/weft.*mount -t bpf/);
 });
+
+test(
+  'a flood list whose pin is lost, or is of another list, reads as empty and is made anew',
+  withDataPath(async (dataPath) => {
+    const vni = parseVni(77);
+    const peer = parseAddress('192.0.2.2');
+    const flood = { table: 'flood', vni, endpoints: [], vteps: [peer] } as const;
+    const read = async () => [...(await dataPath.read()).values()].filter(({ table }) => table === 'flood');
+    await dataPath.apply([
+      vtep('192.0.2.2'),
+      { kind: 'put', entry: { table: 'network', vni, mtuBytes: 1450, multicast: true } },
+      { kind: 'put', entry: flood },
+    ]);
+    rmSync(join(bpfDir, 'v1', 'flood', String(vni)));
+    const without = await read();
+    await dataPath.apply([{ kind: 'put', entry: flood }]);
+
+    assert.equal([without, await read()], [[{ ...flood, vteps: [] }], [flood]]);
+  }),
+);
 
 test('a VTEP address that no device has is refused, with those there are', async () => {
   const error = await refusal(

@@ -67,6 +67,7 @@ async function onNode(node: Premises): Promise<readonly string[]> {
   return [
     ...devices.map((device) => name(`device ${device}`)),
     ...readdirSync(join(pins, 'endpoints')).map((endpoint) => name(`pin of endpoint ${endpoint}`)),
+    ...readdirSync(join(pins, 'flood')).map((vni) => name(`flood list of VNI ${vni}`)),
     ...readdirSync(join(pins, 'links'))
       .filter((link) => /^w[hc]/.test(link))
       .map((link) => name(`link ${link}`)),

@@ -27,7 +27,10 @@ export interface ManagedPlugin {
   tryEnable(): Promise<Outcome>;
   disable(options?: { readonly force?: boolean }): Promise<void>;
   isEnabled(): Promise<boolean>;
-  /** Disables it when it runs, whatever uses it, and puts another version in its place, disabled and with default settings. */
+  /**
+   * Disables it when it runs, whatever uses it, and puts another version in its place, disabled, with the sources of its mounts
+   * as that has them; other settings stay.
+   */
   upgrade(reference: string): Promise<void>;
   /** Removes it, with its state. */
   remove(): Promise<void>;
@@ -127,7 +130,8 @@ export async function findPlugin(node: LabNode, engine: Engine, name = pluginNam
 async function tryEnable(engine: Engine, name: string): Promise<Outcome> {
   for (let tries = 1; ; tries += 1) {
     const outcome = await engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs });
-    if (tries === 20 || !/container that has stopped|already exists/.test(outcome.stderr)) return outcome;
+    if (tries === 20 || !/container that has stopped|already exists|id already in use/.test(outcome.stderr))
+      return outcome;
     await pause(1000);
   }
 }

@@ -3,10 +3,9 @@
  * used, disabled under traffic, killed, through the engine's stop and start, pushed, installed elsewhere, upgraded.
  */
 
-import { cpSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { buildPlugin } from '../../../scripts/plugin-rootfs.ts';
 import type { EndpointReport, StatusReport } from '../../../src/overlay/report.ts';
 import { eventually, pause } from '../command.ts';
 import type { ConsulCluster } from '../consul.ts';
@@ -15,6 +14,7 @@ import { testImage } from '../engine.ts';
 import { createLab, type Lab } from '../lab.ts';
 import { findPlugin, installPlugin, type ManagedPlugin, makePlugin, pluginName, socketOf } from '../managed-plugin.ts';
 import type { LabNode, Station } from '../node.ts';
+import { pushVariant } from '../plugin-variant.ts';
 import { type Registry, startRegistry, trustingRegistries } from '../registry.ts';
 import { suite } from '../suite.ts';
 import { countLoss, pingAll, startEcho } from '../traffic.ts';
@@ -153,22 +153,23 @@ export function testPlugin(version: EngineVersion): void {
   });
 
   test('upgrading it from the registry costs no packet and keeps node and endpoints', async (context) => {
-    const { lab, consul, hosts, registry, plugins } = context;
+    const { lab, hosts, registry, plugins } = context;
     const [a, b] = hosts;
     const reference = `${registry.address}/weft:2`;
-    await pushChanged(lab, a, reference);
+    await pushVariant(lab, a.engine, reference, changedVersion);
     const plugin = plugins[1];
     const before = await statusOf(plugin);
 
     await requireNoLoss([b, a], async () => {
       await plugin.upgrade(reference);
-      // The engine has set everything to the new version's defaults.
-      await plugin.set(`WEFT_STORE=${consul.url}`, socketOf(b.engine));
+      // The environment stays as it was set; sources of mounts are the new version's defaults, whatever inspect says.
+      await plugin.set(socketOf(b.engine));
       await plugin.enable();
     });
 
     const after = await statusOf(plugin);
     assert.equal([after.node.id, after.version], [before.node.id, changedVersion]);
+    assert.equal([after.store.kind, after.store.state], ['consul', 'live']);
     const endpoints = JSON.parse(await plugin.cli(['endpoints', '--json'])) as readonly EndpointReport[];
     assert.is(endpoints.length, 2);
     await requireConnected(hosts);
@@ -197,17 +198,6 @@ async function startHost(node: LabNode, version: EngineVersion): Promise<Host> {
   const engine = await node.engine({ version, args: trustingRegistries });
   await engine.loadImage();
   return { node, engine };
-}
-
-/** The same with another version number, at the registry. */
-async function pushChanged(lab: Lab, { engine }: Host, reference: string): Promise<void> {
-  const directory = join(lab.directory, 'changed');
-  cpSync(buildPlugin().path, directory, { recursive: true, verbatimSymlinks: true });
-  const manifest = join(directory, 'rootfs/opt/weft/package.json');
-  const changed = { ...JSON.parse(readFileSync(manifest, 'utf8')), version: changedVersion };
-  writeFileSync(manifest, JSON.stringify(changed));
-  await engine.docker(['plugin', 'create', reference, directory], { timeoutMs: 180_000 });
-  await engine.docker(['plugin', 'push', reference], { timeoutMs: 120_000 });
 }
 
 async function statusOf(plugin: ManagedPlugin): Promise<StatusReport> {
