@@ -26,16 +26,16 @@ export interface Premises {
 }
 
 /** @throws naming all that is still there after the limit; what Docker does not wait for may take a moment */
-export async function requireClean(cluster: {
-  readonly nodes: readonly Premises[];
-  readonly store: StoreView;
-}): Promise<void> {
+export async function requireClean(
+  cluster: { readonly nodes: readonly Premises[]; readonly store: StoreView },
+  limitMs = 10_000,
+): Promise<void> {
   let left: readonly string[] = [];
   const isClean = async () => {
     left = await leftovers(cluster.nodes, cluster.store);
     return left.length === 0;
   };
-  await eventually('nothing is left', isClean, { limitMs: 10_000, everyMs: 250 }).catch((error: unknown) => {
+  await eventually('nothing is left', isClean, { limitMs, everyMs: 250 }).catch((error: unknown) => {
     throw left.length === 0 ? error : new Error(`left behind: ${left.join('; ')}`);
   });
 }

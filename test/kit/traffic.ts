@@ -117,6 +117,8 @@ export async function countLoss<T>(
       rounds.push(await ask(from, address, { count: 200, intervalUs, port: between.port ?? port }));
     }
   })();
+  // Its failure is told by the await below; until then it must not end the process.
+  asking.catch(() => undefined);
   let result: T;
   try {
     result = await happen();
