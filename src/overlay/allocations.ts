@@ -6,27 +6,31 @@
 
 import { allocation, isOfSwarm, type NetworkId } from '../core/identity.ts';
 import type { Network } from '../core/model.ts';
+import type { Vni } from '../core/vni.ts';
+import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
 import { nameSpaceOf } from './claims.ts';
+import { persist } from './limit.ts';
 import type { Networks } from './networks.ts';
 import type { Pools } from './pools.ts';
-import type { NetworkRequest } from './requests.ts';
+import { allocatorLimitMs, type NetworkRequest } from './requests.ts';
 import type { PoolPlace } from './reservations.ts';
 
 export interface Allocations {
-  /** All of it, or nothing and the error. @throws NETWORK_CONFLICT, VNI_TAKEN */
-  allocate(request: NetworkRequest, signal: AbortSignal): Promise<Network>;
+  /** Resolves to its VNI. All of it, or nothing and the error. @throws NETWORK_CONFLICT, VNI_TAKEN */
+  allocate(request: NetworkRequest): Promise<Vni>;
   /** The inverse; no-op for one that is not allocated. */
   free(id: NetworkId, signal: AbortSignal): Promise<void>;
 }
 
 export interface AllocationParts {
+  readonly store: Pick<Store, 'kind'>;
   readonly networks: Networks;
   readonly pools: Pools;
   readonly background: Background;
 }
 
-export function createAllocations({ networks, pools, background }: AllocationParts): Allocations {
+export function createAllocations({ store, networks, pools, background }: AllocationParts): Allocations {
   const release = async (id: NetworkId, network: Network, signal: AbortSignal): Promise<void> => {
     await pools.unbind(placesOf(network), allocation(id), signal);
     await networks.release(network.key, allocation(id), signal);
@@ -41,19 +45,29 @@ export function createAllocations({ networks, pools, background }: AllocationPar
     if (!answered.has(id)) await free(id, signal);
   };
 
+  const hold = async (request: NetworkRequest, signal: AbortSignal): Promise<Network> => {
+    const network = await networks.hold(request, allocation(request.id), signal);
+    await pools.bind(placesOf(network), allocation(request.id), signal);
+    return network;
+  };
+
   return {
-    async allocate(request, signal) {
+    async allocate(request) {
       const { id } = request;
       const subject = `allocation of network ${id}`;
-      const before = await networks.heldBy(allocation(id), signal);
+      // Null: the store has not said, and what may have been there before is not to be undone.
+      let wasThere: boolean | null = null;
       try {
-        const network = await networks.hold(request, allocation(id), signal);
-        await pools.bind(placesOf(network), allocation(id), signal);
+        const { vni } = await persist(store, allocatorLimitMs, async (signal) => {
+          wasThere ??= (await networks.heldBy(allocation(id), signal)).length > 0;
+          return hold(request, signal);
+        });
         answered.add(id);
-        return network;
+        background.cancel(subject);
+        return vni;
       } catch (error) {
-        if (before.length === 0) await background.attempt(subject, undo(id));
-        if (before.length === 0) background.doubt(error, subject, undo(id));
+        if (wasThere === false) await background.attempt(subject, undo(id));
+        if (wasThere === false) background.doubt(error, subject, undo(id));
         throw error;
       }
     },

@@ -32,6 +32,8 @@ export interface Background {
   attempt(subject: string, task: BackgroundTask): Promise<void>;
   /** Undoes what may have been done, when the error leaves that open. The task must look whether it is wanted again. */
   doubt(error: unknown, subject: string, undo: BackgroundTask): void;
+  /** The reason of a waiting task is gone. */
+  cancel(subject: string): void;
   /** One sentence for each task that still waits. */
   problems(): readonly string[];
   close(): Promise<void>;
@@ -102,6 +104,7 @@ export function createBackground(store: Pick<Store, 'kind'>, log: Log): Backgrou
     doubt(error, subject, undo) {
       if (isAwayError(error)) postpone(subject, { problem: messageOf(error), isAway: true, task: undo, rounds: 2 });
     },
+    cancel: (subject) => void waiting.delete(subject),
     problems: () => [...waiting].map(([subject, { problem }]) => `${subject} waits for the store: ${problem}`),
     async close() {
       closing.abort();

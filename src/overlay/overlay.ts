@@ -29,6 +29,7 @@ import { createEndpoints } from './endpoints.ts';
 import type { Driver } from './engine-advice.ts';
 import { type LookTimes, startForgotten } from './forgotten.ts';
 import { startHeartbeat } from './heartbeat.ts';
+import { createIpamVerbs } from './ipam-verbs.ts';
 import { timeLimit } from './limit.ts';
 import { loadLocal } from './local.ts';
 import { createLocalNetworks, usesPool } from './local-networks.ts';
@@ -36,7 +37,6 @@ import { serveMisses } from './misses.ts';
 import { createNetworks } from './networks.ts';
 import { createOwners } from './owners.ts';
 import { createPaths } from './paths.ts';
-import { parsePoolId } from './pool-id.ts';
 import { createPools } from './pools.ts';
 import { createPresence, type ProcessIdentity } from './presence.ts';
 import { createPublisher } from './publisher.ts';
@@ -146,7 +146,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const { hostSubnets, poolRanges: ranges } = settings;
   const pools = createPools(records, { self: self.id, ranges, hostSubnets, reservations, isInUse, onDoubt });
   const addresses = createAddresses(records, { reservations, isInUse });
-  const allocations = createAllocations({ networks, pools, background });
+  const allocations = createAllocations({ store, networks, pools, background });
   const localNetworks = createLocalNetworks({
     ...{ local, networks, pools, endpoints, directory, publisher, reconciler, background },
     self: self.id,
@@ -155,7 +155,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const limit = () => timeLimit(store, verbLimitMs * 0.45);
 
   const verbs: Verbs = {
-    allocateNetwork: async (request) => (await allocations.allocate(request, limit())).vni,
+    allocateNetwork: (request) => allocations.allocate(request),
     freeNetwork: (id) => background.attempt(`allocation of network ${id}`, (signal) => allocations.free(id, signal)),
     createNetwork: (request) => localNetworks.create(request, limit()),
     deleteNetwork: (id) => localNetworks.delete(id),
@@ -164,17 +164,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     leave: (_, id) => endpoints.leave(id),
     deleteEndpoint: (_, id) => endpoints.delete(id),
     endpointFacts: async (_, id) => endpoints.facts(id),
-    requestPool: (request) => pools.request(request, limit()),
-    async releasePool(pool) {
-      parsePoolId(pool); // A retry would not make sense of it either.
-      await background.attempt(`release of pool ${pool}`, (signal) => pools.release(pool, signal));
-    },
-    requestAddress: (request) => addresses.request(request, limit()),
-    async releaseAddress(pool, address) {
-      parsePoolId(pool);
-      const subject = `release of address ${address} of pool ${pool}`;
-      await background.attempt(subject, (signal) => addresses.release(pool, address, signal));
-    },
+    ...createIpamVerbs({ store, pools, addresses, background }),
   };
 
   const start = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 /**
  * The verbs of the overlay as every driving adapter sees them, in domain values: adapters parse what comes from
- * outside into these and translate the answers back. Every verb is idempotent, answers within `verbLimitMs` or fails
+ * outside into these and translate the answers back. Every verb is idempotent, answers within `verbLimitMs`
+ * (`allocatorLimitMs` for what swarm's allocator asks) or fails
  * with one OverlayError and nothing half done, and returns only when the local data path is programmed.
  */
 
@@ -12,6 +13,11 @@ import type { Vni } from '../core/vni.ts';
 
 /** Implementation: Docker waits without limit on a v1 socket, so the limit is ours. */
 export const verbLimitMs = 3_000;
+/**
+ * Implementation: what swarm's allocator asks, and is refused, it asks again after five minutes (moby/swarmkit
+ * manager/allocator, retryInterval); so an election in the store is waited for. The engine itself waits 30 s.
+ */
+export const allocatorLimitMs = 8_000;
 
 /** A pool handed to Docker, opaque to it (pool-id.ts). */
 export type PoolId = Brand<string, 'PoolId'>;
