@@ -51,10 +51,11 @@ check_system() {
 	command -v npm >/dev/null || die 'npm is missing'
 }
 
-# The last line: libraries of the unpacked engines. (Debian 12's bpftool is a package; Ubuntu's is part of linux-tools.)
+# The last line: libraries of the unpacked engines, and systemd, which tests start in namespaces; without systemd-sysv it
+# does not become the machine's own. (Debian 12's bpftool is a package; Ubuntu's is part of linux-tools.)
 packages='clang llvm libbpf-dev libelf-dev zlib1g-dev build-essential python3 pkg-config
 	iproute2 iptables iperf3 busybox-static tcpdump ethtool clang-format jq procps ca-certificates
-	nftables libdevmapper1.02.1 libseccomp2 libsystemd0'
+	nftables libdevmapper1.02.1 libseccomp2 libsystemd0 systemd'
 
 missing_packages() {
 	command -v bpftool >/dev/null || [ -x /usr/sbin/bpftool ] || echo bpftool
