@@ -1,5 +1,5 @@
 # Fills .lab/ with what the lab needs (sourced by setup.sh): two Docker engines of different age, Consul,
-# an image registry, and an image.
+# Docker Compose, an image registry, and an image.
 #
 # Nothing is installed: packages are downloaded with a private apt configuration (own sources, lists and cache under
 # .lab/) and unpacked, so a machine that runs Docker keeps it as it is and one without gets none. The mirror is the
@@ -7,6 +7,7 @@
 #
 #   .lab/runtime       containerd, runc, tini: for both engines
 #   .lab/engine-20.10  the oldest engine in use          .lab/engine-28  the newest that runs here, 26 or later
+#   .lab/compose       the cli plugin of the newest suite that runs here
 #   .lab/consul        unless a consul is on PATH
 #   .lab/docker-registry   unless a docker-registry is on PATH
 #   .lab/image.tar     root file system of the test image; .lab/traffic is the traffic tool in it
@@ -19,6 +20,7 @@ prepare_lab() {
 	prepare_runtime
 	prepare_engine_old
 	prepare_engine_new
+	prepare_compose
 	prepare_consul
 	prepare_registry
 	prepare_image
@@ -133,6 +135,23 @@ prepare_engine_new() {
 is_new_engine() {
 	major=$("$1" --version 2>>$log | sed -n 's/^Docker version \([0-9]*\)\..*/\1/p')
 	[ "${major:-0}" -ge 26 ]
+}
+
+# Version 2, a program by itself. Debian and Ubuntu give the package different names and the program different places;
+# under this one the docker command finds it, too.
+prepare_compose() {
+	done_stamp compose && return
+	say 'unpacking Docker Compose'
+	for suite in $(setting new); do
+		unpack $lab/compose "$suite" docker-compose-v2 || unpack $lab/compose "$suite" docker-compose || continue
+		found=$(find $lab/compose -type f -name docker-compose -perm -u=x | head -n 1)
+		[ -n "$found" ] && "$found" version --short 2>>$log | grep -q '^v\?[2-9]' || continue
+		mkdir -p $lab/compose/cli-plugins
+		mv "$found" $lab/compose/cli-plugins/docker-compose
+		stamp compose
+		return
+	done
+	die "no Docker Compose 2 that runs here at $(mirror) in $(setting new) ($log)"
 }
 
 prepare_consul() {

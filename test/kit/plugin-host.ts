@@ -1,0 +1,35 @@
+/** A node with an engine and Weft installed in it as a managed plugin. */
+
+import { createDocker, type Docker, split } from './docker.ts';
+import type { Engine, EngineVersion } from './engine.ts';
+import { createPlugin, type ManagedPlugin } from './managed-plugin.ts';
+import type { LabNode } from './node.ts';
+
+export interface PluginHost extends Docker {
+  readonly host: LabNode;
+  readonly engine: Engine;
+  readonly plugin: ManagedPlugin;
+  readonly bpfDir: string;
+  /** `weft status --json` and its like. */
+  report<Report>(command: string): Promise<Report>;
+}
+
+/** `settings`: NAME=VALUE of the plugin. @returns when the plugin is enabled */
+export async function pluginHost(
+  host: LabNode,
+  version: EngineVersion,
+  settings: readonly string[],
+): Promise<PluginHost> {
+  const engine = await host.engine({ version });
+  const plugin = await createPlugin(host, engine);
+  await plugin.set(...settings);
+  await plugin.enable();
+  return {
+    ...createDocker(host.name, engine),
+    host,
+    engine,
+    plugin,
+    bpfDir: `${engine.bpfDir}/weft`,
+    report: async (command) => JSON.parse(await plugin.cli([...split(command), '--json'])),
+  };
+}
