@@ -1,5 +1,6 @@
 /** A node with an engine and Weft installed in it as a managed plugin. */
 
+import { eventually } from './command.ts';
 import { createDocker, type Docker, split } from './docker.ts';
 import type { Engine, EngineVersion } from './engine.ts';
 import { createPlugin, type ManagedPlugin } from './managed-plugin.ts';
@@ -32,4 +33,17 @@ export async function pluginHost(
     bpfDir: `${engine.bpfDir}/weft`,
     report: async (command) => JSON.parse(await plugin.cli([...split(command), '--json'])),
   };
+}
+
+/** As soon as swarm's tasks have let go of it, which it does not wait for. */
+export async function removeNetwork({ engine }: Pick<PluginHost, 'engine'>, network: string): Promise<void> {
+  let said = '';
+  const isRemoved = async () => {
+    const { code, stderr } = await engine.tryDocker(['network', 'rm', network]);
+    said = stderr.trim();
+    return code === 0;
+  };
+  await eventually(`network ${network} is removed`, isRemoved, { limitMs: 120_000, everyMs: 1_000 }).catch(() => {
+    throw new Error(`network ${network} cannot be removed: ${said}`);
+  });
 }
