@@ -1,6 +1,6 @@
 /**
  * Runs test files, each in a process of its own under a time limit: unit and contract files two at a time, then those
- * that use the kernel, engines or Consul one at a time. After each, what it left on the machine is listed, removed and
+ * that use the kernel or engines one at a time, except for the patient ones. After each, what it left on the machine is listed, removed and
  * held against it. A file that ran no test fails.
  *
  *   node --import tsx scripts/test.ts [PART_OF_A_PATH …]
@@ -16,6 +16,8 @@ import { repositoryRoot } from '../test/kit/paths.ts';
 
 interface Level {
   readonly directory: string;
+  /** Of its files only those, or all but those, that mostly wait for engines and lose nothing when they wait longer. */
+  readonly patient?: boolean;
   readonly limitSeconds: number;
   readonly atOnce: number;
 }
@@ -25,8 +27,15 @@ const levels: readonly Level[] = [
   { directory: 'test/contract', limitSeconds: 180, atOnce: 2 },
   { directory: 'test/bpf', limitSeconds: 180, atOnce: 1 },
   { directory: 'test/integration', limitSeconds: 300, atOnce: 1 },
-  { directory: 'test/e2e', limitSeconds: 900, atOnce: 1 },
+  { directory: 'test/e2e', patient: true, limitSeconds: 900, atOnce: 2 },
+  { directory: 'test/e2e', patient: false, limitSeconds: 900, atOnce: 1 },
 ];
+
+/** Longest first, so that none is left alone at the end. */
+const patient = [
+  ...['forgotten', 'plugin-20', 'plugin-28', 'config-only', 'stack', 'compose', 'start-failures', 'plugin-refused'],
+  ...['swarm-advice', 'systemd', 'acl', 'bad-input', 'store-faults-lmdb', 'bad-input-engine'],
+].map((name) => `test/e2e/${name}.test.ts`);
 
 /** In the environment of a test file and of all it starts. */
 const runVariable = 'WEFT_TEST_RUN';
@@ -47,9 +56,7 @@ let interrupted = false;
 async function main(filters: readonly string[]): Promise<number> {
   const results: Result[] = [];
   for (const level of levels) {
-    const files = filesOf(level.directory).filter(
-      (file) => filters.length === 0 || filters.some((part) => file.includes(part)),
-    );
+    const files = filesOf(level).filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)));
     if (files.length === 0) continue;
     const before = leftoverNames();
     results.push(...(await runAll(files, level)));
@@ -62,12 +69,13 @@ async function main(filters: readonly string[]): Promise<number> {
   return failed.length === 0 && results.length > 0 ? 0 : 1;
 }
 
-function filesOf(directory: string): readonly string[] {
-  const found = readdirSync(join(repositoryRoot, directory), { recursive: true, encoding: 'utf8' });
-  return found
+function filesOf({ directory, patient: wanted }: Level): readonly string[] {
+  const found = readdirSync(join(repositoryRoot, directory), { recursive: true, encoding: 'utf8' })
     .filter((file) => file.endsWith('.test.ts'))
     .map((file) => join(directory, file))
     .toSorted();
+  if (wanted === undefined) return found;
+  return wanted ? patient.filter((file) => found.includes(file)) : found.filter((file) => !patient.includes(file));
 }
 
 async function runAll(files: readonly string[], level: Level): Promise<readonly Result[]> {

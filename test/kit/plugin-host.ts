@@ -15,13 +15,14 @@ export interface PluginHost extends Docker {
   report<Report>(command: string): Promise<Report>;
 }
 
-/** `settings`: NAME=VALUE of the plugin. @returns when the plugin is enabled */
+/** `settings`: NAME=VALUE of the plugin; `args`: of the engine. @returns when the plugin is enabled */
 export async function pluginHost(
   host: LabNode,
   version: EngineVersion,
   settings: readonly string[],
+  args: readonly string[] = [],
 ): Promise<PluginHost> {
-  const engine = await host.engine({ version });
+  const engine = await host.engine({ version, args });
   const plugin = await createPlugin(host, engine);
   await plugin.set(...settings);
   await plugin.enable();

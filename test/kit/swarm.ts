@@ -6,22 +6,14 @@
 import { type StoreView, viewConsul } from './cluster-store.ts';
 import { eventually, pause } from './command.ts';
 import type { ConsulCluster } from './consul.ts';
-import { createDocker, type Docker, split } from './docker.ts';
-import type { Engine, EngineVersion } from './engine.ts';
+import { split } from './docker.ts';
+import type { EngineVersion } from './engine.ts';
 import { createLab, type Lab } from './lab.ts';
-import { createPlugin, type ManagedPlugin } from './managed-plugin.ts';
 import type { LabNode, Station } from './node.ts';
+import { type PluginHost, pluginHost } from './plugin-host.ts';
 import { trustingRegistries } from './registry.ts';
 
-export interface SwarmNode extends Docker {
-  readonly host: LabNode;
-  readonly engine: Engine;
-  readonly plugin: ManagedPlugin;
-  /** Where the plugin keeps its pins, seen from outside. */
-  readonly bpfDir: string;
-  /** `weft status --json` and its like. */
-  report<Report>(command: string): Promise<Report>;
-}
+export type SwarmNode = PluginHost;
 
 /** A running task of a service. */
 export interface Task extends Station {
@@ -73,24 +65,26 @@ export async function createSwarm(options: SwarmOptions): Promise<Swarm> {
 async function assemble(lab: Lab, options: SwarmOptions): Promise<Swarm> {
   const consul = await lab.consul({ servers: 3 });
   const nodes: SwarmNode[] = [];
-  const prepare = async (): Promise<SwarmNode> => {
-    const url = consul.servers[nodes.length % consul.servers.length]?.url ?? consul.url;
-    const node = await startNode(await lab.node(), options.version, [`WEFT_STORE=${url}`, ...options.settings]);
+  const prepare = async (host: LabNode, number: number): Promise<SwarmNode> => {
+    const url = consul.servers[number % consul.servers.length]?.url ?? consul.url;
+    return startNode(host, options.version, [`WEFT_STORE=${url}`, ...options.settings]);
+  };
+  const enter = async (node: SwarmNode, role: 'manager' | 'worker'): Promise<SwarmNode> => {
+    const [manager] = nodes;
+    const { address } = node.host;
+    if (manager === undefined) await node.docker(`swarm init --advertise-addr ${address}`);
+    else {
+      const token = await manager.docker(`swarm join-token --quiet ${role}`);
+      await node.docker(`swarm join --token ${token} --advertise-addr ${address} ${manager.host.address}:2377`);
+    }
     nodes.push(node);
     return node;
   };
-  const first = await prepare();
-  await first.docker(`swarm init --advertise-addr ${first.host.address}`);
-  const join = async (role: 'manager' | 'worker'): Promise<SwarmNode> => {
-    const [manager] = nodes;
-    if (manager === undefined) throw new Error('the swarm has no node to join');
-    const node = await prepare();
-    const token = await manager.docker(`swarm join-token --quiet ${role}`);
-    const { address } = node.host;
-    await node.docker(`swarm join --token ${token} --advertise-addr ${address} ${manager.host.address}:2377`);
-    return node;
-  };
-  for (let count = 1; count < options.nodes; count += 1) await join('manager');
+  const join = async (role: 'manager' | 'worker') => enter(await prepare(await lab.node(), nodes.length), role);
+  // Places on the router are taken one after another, the rest goes on at once.
+  const hosts: LabNode[] = [];
+  for (let count = 0; count < options.nodes; count += 1) hosts.push(await lab.node());
+  for (const node of await Promise.all(hosts.map(prepare))) await enter(node, 'manager');
 
   const tasks = async (service: string, network: string): Promise<readonly Task[]> =>
     (await Promise.all(nodes.map((node) => tasksOn(node, service, network)))).flat();
@@ -125,19 +119,9 @@ async function assemble(lab: Lab, options: SwarmOptions): Promise<Swarm> {
 }
 
 async function startNode(host: LabNode, version: EngineVersion, settings: readonly string[]): Promise<SwarmNode> {
-  const engine = await host.engine({ version, args: [...trustingRegistries] });
-  await engine.loadImage();
-  const plugin = await createPlugin(host, engine);
-  await plugin.set(...settings);
-  await plugin.enable();
-  return {
-    ...createDocker(host.name, engine),
-    host,
-    engine,
-    plugin,
-    bpfDir: `${engine.bpfDir}/weft`,
-    report: async (command) => JSON.parse(await plugin.cli([...split(command), '--json'])),
-  };
+  const node = await pluginHost(host, version, settings, trustingRegistries);
+  await node.engine.loadImage();
+  return node;
 }
 
 /** The ids of containers of a service are on each engine; swarm's own list comes later than the truth. */

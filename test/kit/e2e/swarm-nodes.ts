@@ -68,7 +68,6 @@ export function testNodes(test: SwarmTest): void {
     await manager.docker(`node demote ${dead.name}`);
     await manager.docker(`node rm --force ${dead.name}`);
     const fresh = await swarm.join('manager');
-    await manager.docker(`service update --detach --force ${green.service}`);
     await manager.docker(`service scale --detach ${green.service}=${green.replicas + 4}`);
     const tasks = await swarm.settled(green.service, green.network, green.replicas + 4);
     assert.ok(tasks.some(({ node }) => node === fresh));

@@ -6,6 +6,7 @@ import { requireClean } from '../cluster-leftovers.ts';
 import { pause } from '../command.ts';
 import { testImage } from '../engine.ts';
 import { socketOf } from '../managed-plugin.ts';
+import { removeNetwork } from '../plugin-host.ts';
 import { pushVariant } from '../plugin-variant.ts';
 import { startRegistry } from '../registry.ts';
 import type { Swarm, SwarmNode } from '../swarm.ts';
@@ -107,16 +108,6 @@ export function testUpkeep(test: SwarmTest): void {
     // Swarm answers at once; each engine lets go of its networks one after the other.
     await requireClean(swarm, 60_000);
   });
-}
-
-/** The tasks' engines have to let go of it first. */
-async function removeNetwork(manager: SwarmNode, name: string): Promise<void> {
-  for (let round = 0; ; round += 1) {
-    const { code, stderr } = await manager.engine.tryDocker(['network', 'rm', name]);
-    if (code === 0) return;
-    if (round === 60) throw new Error(`network ${name} cannot be removed: ${stderr}`);
-    await pause(1_000);
-  }
 }
 
 /** What is asked from a task of another node of one of this node, while something happens. */

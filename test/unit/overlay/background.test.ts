@@ -34,6 +34,18 @@ test('a task that fails is tried until it succeeds, and told as a problem until 
   assert.equal(tried, ['one', 'one', 'one']);
 });
 
+test('a waiting task whose reason is gone is not done any more', async ({ background, tried }) => {
+  await background.attempt('one', async () => {
+    tried.push('one');
+    throw away;
+  });
+
+  background.cancel('one');
+  await sleep(1_000);
+
+  assert.equal([tried, background.problems()], [['one'], []]);
+});
+
 test('while the store is away nobody waits to find it out again, and all is written when it is back', async ({
   background,
   tried,

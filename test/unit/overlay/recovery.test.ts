@@ -1,6 +1,7 @@
 /** What the overlay makes good again: verbs that were answered but not written, writes without an answer, a lost store. */
 
 import * as assert from 'uvu/assert';
+import type { NetworkId } from '../../../src/core/identity.ts';
 import { overlayError } from '../../../src/errors.ts';
 import type { CommitResult, Store, StoreOperation } from '../../../src/ports/store.ts';
 import { createMemoryStore } from '../../../src/store/memory.ts';
@@ -117,6 +118,39 @@ test('a network that is made again while its end is still to be written stays', 
       keys.some((key) => key.startsWith(prefix)),
       prefix,
     );
+});
+
+test('what Docker gave back while the store was away stays when it has asked for it again', async ({ node, store }) => {
+  const one = await node(1);
+  const request = { space: 'global', family: 'ipv4', subnet: null, range: null, name: null } as const;
+  const { pool, subnet } = await one.verbs.requestPool(request);
+  const given = await one.verbs.requestAddress({ pool, address: null, purpose: 'endpoint' });
+  const own = address(given.slice(0, given.indexOf('/')));
+  store.mood = 'refuse';
+  await one.verbs.releaseAddress(pool, own);
+  await one.verbs.releasePool(pool);
+  store.mood = 'good';
+
+  const again = await one.verbs.requestPool({ ...request, subnet });
+  await one.verbs.requestAddress({ pool: again.pool, address: own, purpose: 'endpoint' });
+  await eventually(async () => assert.equal((await one.reports.status()).problems, []));
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+
+  const keys = await keysOf(store);
+  assert.equal([again.pool, keys.filter((key) => /^[ap]\//.test(key)).length], [pool, 2]);
+});
+
+test("what swarm's allocator asks is tried again while the store does not answer", async ({ node, store }) => {
+  const one = await node(1);
+  const green = networkRequest('', { id: 'k3v9q0x5m1b7z2c8n4w6r0t1y' as NetworkId });
+  store.mood = 'refuse';
+  setTimeout(() => {
+    store.mood = 'good';
+  }, 1_500);
+
+  const vni = await one.verbs.allocateNetwork(green);
+
+  assert.is(await one.verbs.allocateNetwork({ ...green, vni }), vni);
 });
 
 test('a write whose answer was lost is taken back when its verb was refused', async ({ node, store }) => {
