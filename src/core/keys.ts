@@ -38,7 +38,9 @@ export const poolKey = (name: string, subnet: Subnet): string => `p/${hashed(`${
 export const claimsPrefix = (name: string, subnet: Subnet): string => `a/${hashed(`${name}|${subnet}`)}/`;
 export const addressKey = (name: string, subnet: Subnet, address: Address): string =>
   `${claimsPrefix(name, subnet)}${hex(addressBytes(address))}`;
-export const macKey = (network: NetworkKey, mac: MacAddress): string => `m/${network}/${mac.replaceAll(':', '')}`;
+export const macsPrefix = (network: NetworkKey): string => `m/${network}/`;
+export const macKey = (network: NetworkKey, mac: MacAddress): string =>
+  `${macsPrefix(network)}${mac.replaceAll(':', '')}`;
 export const anchorKey = (prefix: string): string => `${prefix}${anchorName}`;
 
 /** The inverse of `addressKey`. */

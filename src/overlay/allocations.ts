@@ -13,6 +13,7 @@ import { nameSpaceOf } from './claims.ts';
 import { persist } from './limit.ts';
 import type { Networks } from './networks.ts';
 import type { Pools } from './pools.ts';
+import type { Remains } from './remains.ts';
 import { allocatorLimitMs, type NetworkRequest } from './requests.ts';
 import type { PoolPlace } from './reservations.ts';
 
@@ -27,16 +28,20 @@ export interface AllocationParts {
   readonly store: Pick<Store, 'kind'>;
   readonly networks: Networks;
   readonly pools: Pools;
+  readonly remains: Remains;
   readonly background: Background;
 }
 
-export function createAllocations({ store, networks, pools, background }: AllocationParts): Allocations {
+export function createAllocations({ store, networks, pools, remains, background }: AllocationParts): Allocations {
   const release = async (id: NetworkId, network: Network, signal: AbortSignal): Promise<void> => {
     await pools.unbind(placesOf(network), allocation(id), signal);
     await networks.release(network.key, allocation(id), signal);
   };
   const free = async (id: NetworkId, signal: AbortSignal): Promise<void> => {
-    for (const network of await networks.heldBy(allocation(id), signal)) await release(id, network, signal);
+    for (const network of await networks.heldBy(allocation(id), signal)) {
+      await release(id, network, signal);
+      await remains.clear(network.key, signal);
+    }
   };
 
   /** Answered by this process: what failed before is not to be undone any more. */

@@ -22,6 +22,7 @@ import { identityOf, type Networks } from './networks.ts';
 import type { Pools } from './pools.ts';
 import type { Publisher } from './publisher.ts';
 import type { Reconciler } from './reconciler.ts';
+import type { Remains } from './remains.ts';
 import type { NetworkRequest } from './requests.ts';
 
 export interface LocalNetworks {
@@ -39,12 +40,13 @@ export interface LocalNetworkParts {
   readonly directory: Directory;
   readonly publisher: Publisher;
   readonly reconciler: Reconciler;
+  readonly remains: Remains;
   readonly background: Background;
   readonly self: Parameters<Networks['release']>[1];
 }
 
 export function createLocalNetworks(parts: LocalNetworkParts): LocalNetworks {
-  const { local, networks, pools, endpoints, directory, publisher, reconciler, background, self } = parts;
+  const { local, networks, pools, endpoints, directory, publisher, reconciler, remains, background, self } = parts;
   const isHere = (key: NetworkKey) => local.overlays().some((network) => network.key === key);
 
   /** Networks that are being entered: nothing of them is to be taken back. */
@@ -53,6 +55,7 @@ export function createLocalNetworks(parts: LocalNetworkParts): LocalNetworks {
     if (entering.has(key) || isHere(key)) return;
     await publisher.withdraw(key);
     await networks.release(key, self, signal);
+    await remains.clear(key, signal);
   };
   const exit = async ({ id, key, identity, subnets }: LocalNetwork): Promise<void> => {
     if (!isHere(key)) {

@@ -42,6 +42,7 @@ import { createPresence, type ProcessIdentity } from './presence.ts';
 import { createPublisher } from './publisher.ts';
 import { createReconciler } from './reconciler.ts';
 import { createRecords } from './records.ts';
+import { createRemains } from './remains.ts';
 import type { Reports } from './report.ts';
 import { createReports } from './reports.ts';
 import { type Verbs, verbLimitMs } from './requests.ts';
@@ -146,9 +147,10 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const { hostSubnets, poolRanges: ranges } = settings;
   const pools = createPools(records, { self: self.id, ranges, hostSubnets, reservations, isInUse, onDoubt });
   const addresses = createAddresses(records, { reservations, isInUse });
-  const allocations = createAllocations({ store, networks, pools, background });
+  const remains = createRemains(records, networks, owners);
+  const allocations = createAllocations({ store, networks, pools, remains, background });
   const localNetworks = createLocalNetworks({
-    ...{ local, networks, pools, endpoints, directory, publisher, reconciler, background },
+    ...{ local, networks, pools, endpoints, directory, publisher, reconciler, remains, background },
     self: self.id,
   });
   // Not half: what fails then must still be taken back within the whole limit.

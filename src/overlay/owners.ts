@@ -22,6 +22,8 @@ export interface Owners {
   isLeftover(claim: Owned, endpoint: EndpointId | null): boolean;
   /** Whether an endpoint of the network may have it, though it has been claimed. */
   isYielding(claim: Owned, endpoint: EndpointId, network: NetworkIdentity, signal: AbortSignal): Promise<boolean>;
+  /** Whether no daemon of the node lives, as far as the store knows. */
+  isGone(node: NodeId, signal: AbortSignal): Promise<boolean>;
   nodeName(node: NodeId, signal: AbortSignal): Promise<string>;
   addressTaken(address: Address, label: string, claim: AddressClaim, signal: AbortSignal): Promise<OverlayError>;
 }
@@ -54,6 +56,7 @@ export function createOwners(
       if (claim.node === self) return isLeftover(claim, endpoint);
       return isOfSwarm(network) && (await isGone(claim.node, signal));
     },
+    isGone,
     nodeName,
     addressTaken: async (address, label, claim, signal) =>
       overlayError('ADDRESS_TAKEN', { address, network: label, ...(await ownerOf(claim, signal)) }),

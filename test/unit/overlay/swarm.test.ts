@@ -229,6 +229,41 @@ test('an address that swarm has given to another task is taken from a dead node,
   });
 });
 
+test('what a dead node left in a network goes when swarm has freed it and the living have left', async (context) => {
+  const { store } = context;
+  const [leader, dead, late] = [await context.node(1), await context.node(2), await context.node(3)];
+  const vni = await leader.verbs.allocateNetwork(swarmRequest());
+  for (const each of [dead, late]) await each.verbs.createNetwork(swarmRequest(green, { vni }));
+  await attach(dead, 'a', '10.0.1.7');
+  await attach(late, 'b', '10.0.1.8');
+  await dead.close();
+
+  await leader.verbs.freeNetwork(green);
+  const rest = await keysOf(store);
+  assert.ok(rest.some((key) => key.endsWith('0a000108')));
+  assert.equal(
+    rest.filter((key) => key.endsWith('0a000107') || key.endsWith('0000000000000002')),
+    [],
+  );
+  await late.verbs.deleteNetwork(green);
+
+  assert.equal(await keysOf(store), []);
+});
+
+test('what a dead node has in a network that swarm still has stays', async (context) => {
+  const [leader, dead] = [await context.node(1), await context.node(2)];
+  const vni = await leader.verbs.allocateNetwork(swarmRequest());
+  for (const each of [leader, dead]) await each.verbs.createNetwork(swarmRequest(green, { vni }));
+  await attach(dead, 'a', '10.0.1.7');
+  await dead.close();
+  const before = await keysOf(context.store);
+
+  await leader.verbs.deleteNetwork(green);
+
+  const gone = before.filter((key) => !key.endsWith('0000000000000001'));
+  assert.equal(await keysOf(context.store), gone);
+});
+
 test('what a living node has in a plain network is not taken when the node is gone', async (context) => {
   const [lost, heir] = [await context.node(1), await context.node(2)];
   const plain = networkRequest('p1');
