@@ -48,8 +48,9 @@ const home = 'opt/weft';
 const nodePath = 'usr/local/bin/node';
 const stampFile = join(root, 'build', 'plugin.stamp');
 
-/** @param path default: build/plugin. @throws Error with one sentence about what is missing */
-export function buildPlugin(path = join(root, 'build', 'plugin')): PluginDirectory {
+/** In build/plugin. @throws Error with one sentence about what is missing */
+export function buildPlugin(): PluginDirectory {
+  const path = join(root, 'build', 'plugin');
   const items = [...programItems(), ...libraryItems(), ...weftItems()];
   const stamp = stampOf(items);
   const isNew = !(existsSync(path) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp);

@@ -1,7 +1,7 @@
 /**
  * Runs test files, each in a process of its own under a time limit: unit and contract files two at a time, then those
- * that use the kernel or engines one at a time, except for the patient ones. After each, what it left on the machine is listed, removed and
- * held against it. A file that ran no test fails.
+ * that use the kernel or engines one at a time, except for the patient ones. After each, what it left on the machine is
+ * listed, removed and held against it. A file that ran no test fails.
  *
  *   node --import tsx scripts/test.ts [PART_OF_A_PATH …]
  *

@@ -10,6 +10,7 @@
  * The plugin socket comes last: Docker may call as soon as it is there.
  */
 
+import { statSync } from 'node:fs';
 import type { Config } from './config.ts';
 import { startControlServer } from './control/server.ts';
 import { parseSubnet, type Subnet } from './core/address.ts';
@@ -122,8 +123,11 @@ async function openOverlay(config: Config, { id, vtep, local, netlink, journal }
   }
 }
 
+/** Null: it is not asked. A managed plugin can only be given another file, so /dev/null means off. */
 function engineOf({ dockerSocket }: Config): Engine | null {
-  return dockerSocket === null ? null : createEngine(dockerSocket);
+  if (dockerSocket === null) return null;
+  const isDevice = statSync(dockerSocket, { throwIfNoEntry: false })?.isCharacterDevice() === true;
+  return isDevice ? null : createEngine(dockerSocket);
 }
 
 interface Surroundings {

@@ -16,7 +16,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { inspect } from 'node:util';
 import { isOverlayError, messageOf } from '../errors.ts';
-import { verbLimitMs } from '../overlay/requests.ts';
+import { allocatorLimitMs } from '../overlay/requests.ts';
 import type { Log } from '../ports/log.ts';
 import { listenUnix } from '../socket/listen.ts';
 import { refusal } from './messages.ts';
@@ -29,8 +29,8 @@ const mediaType = 'application/vnd.docker.plugins.v1.2+json';
 const bodyLimitBytes = 1_048_576;
 /** Implementation: a message quotes what was sent, and the engine prints it on one line. */
 const messageLimit = 1_000;
-/** Implementation: calls under way end within the verbs' own limit; then connections are cut. */
-const closeLimitMs = verbLimitMs + 1_000;
+/** Implementation: calls under way end within the verbs' own limits; then connections are cut. The engine kills after 10 s. */
+const closeLimitMs = allocatorLimitMs + 500;
 
 export interface PluginServerSettings extends Omit<RouteSettings, 'driverName'> {
   /** Docker takes the plugin's name from it: /run/docker/plugins/NAME.sock. */

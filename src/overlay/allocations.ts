@@ -8,7 +8,6 @@ import { allocation, isOfSwarm, type NetworkId } from '../core/identity.ts';
 import type { Network } from '../core/model.ts';
 import type { Vni } from '../core/vni.ts';
 import type { Store } from '../ports/store.ts';
-import type { Background } from './background.ts';
 import { nameSpaceOf } from './claims.ts';
 import { persist } from './limit.ts';
 import type { Networks } from './networks.ts';
@@ -18,7 +17,10 @@ import { allocatorLimitMs, type NetworkRequest } from './requests.ts';
 import type { PoolPlace } from './reservations.ts';
 
 export interface Allocations {
-  /** Resolves to its VNI. All of it, or nothing and the error. @throws NETWORK_CONFLICT, VNI_TAKEN */
+  /**
+   * Resolves to its VNI. What an attempt that failed has written stays: swarm asks again, perhaps another leader, and
+   * then has it. @throws NETWORK_CONFLICT, VNI_TAKEN
+   */
   allocate(request: NetworkRequest): Promise<Vni>;
   /** The inverse; no-op for one that is not allocated. */
   free(id: NetworkId, signal: AbortSignal): Promise<void>;
@@ -29,27 +31,13 @@ export interface AllocationParts {
   readonly networks: Networks;
   readonly pools: Pools;
   readonly remains: Remains;
-  readonly background: Background;
 }
 
-export function createAllocations({ store, networks, pools, remains, background }: AllocationParts): Allocations {
+export function createAllocations({ store, networks, pools, remains }: AllocationParts): Allocations {
   const release = async (id: NetworkId, network: Network, signal: AbortSignal): Promise<void> => {
     await pools.unbind(placesOf(network), allocation(id), signal);
     await networks.release(network.key, allocation(id), signal);
   };
-  const free = async (id: NetworkId, signal: AbortSignal): Promise<void> => {
-    for (const network of await networks.heldBy(allocation(id), signal)) {
-      await release(id, network, signal);
-      await remains.clear(network.key, signal);
-    }
-  };
-
-  /** Answered by this process: what failed before is not to be undone any more. */
-  const answered = new Set<NetworkId>();
-  const undo = (id: NetworkId) => async (signal: AbortSignal) => {
-    if (!answered.has(id)) await free(id, signal);
-  };
-
   const hold = async (request: NetworkRequest, signal: AbortSignal): Promise<Network> => {
     const network = await networks.hold(request, allocation(request.id), signal);
     await pools.bind(placesOf(network), allocation(request.id), signal);
@@ -58,27 +46,13 @@ export function createAllocations({ store, networks, pools, remains, background 
 
   return {
     async allocate(request) {
-      const { id } = request;
-      const subject = `allocation of network ${id}`;
-      // Null: the store has not said, and what may have been there before is not to be undone.
-      let wasThere: boolean | null = null;
-      try {
-        const { vni } = await persist(store, allocatorLimitMs, async (signal) => {
-          wasThere ??= (await networks.heldBy(allocation(id), signal)).length > 0;
-          return hold(request, signal);
-        });
-        answered.add(id);
-        background.cancel(subject);
-        return vni;
-      } catch (error) {
-        if (wasThere === false) await background.attempt(subject, undo(id));
-        if (wasThere === false) background.doubt(error, subject, undo(id));
-        throw error;
-      }
+      return (await persist(store, allocatorLimitMs, (signal) => hold(request, signal))).vni;
     },
     async free(id, signal) {
-      answered.delete(id);
-      await free(id, signal);
+      for (const network of await networks.heldBy(allocation(id), signal)) {
+        await release(id, network, signal);
+        await remains.clear(network.key, signal);
+      }
     },
   };
 }

@@ -75,12 +75,12 @@ export function createClaims(records: Records, { self, owners, isKnown }: ClaimS
     signal: AbortSignal,
   ): Promise<boolean> => {
     if (claim.kind === 'shared') return false;
-    return claim.kind === 'allocated' || owners.isYielding(claim, endpoint, network.identity, signal);
+    return claim.kind === 'allocated' || owners.isYielding(claim, endpoint, network, signal);
   };
   const planMac = async ({ network, endpoint, mac }: EndpointClaim, signal: AbortSignal): Promise<StoreOperation> => {
     const key = macKey(network.key, mac);
     const owner = await records.read(codecs.macClaim, key, signal);
-    if (owner !== null && !(await owners.isYielding(owner.value, endpoint, network.identity, signal))) {
+    if (owner !== null && !(await owners.isYielding(owner.value, endpoint, network, signal))) {
       const { endpoint: holder, node } = owner.value;
       const details = { mac, network: network.identity, endpoint: holder, node: await owners.nodeName(node, signal) };
       throw overlayError('MAC_TAKEN', details);

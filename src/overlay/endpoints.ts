@@ -32,8 +32,6 @@ export interface Endpoints {
   /** Gives up the claims of one that has departed, and forgets it. */
   release(endpoint: LocalEndpoint, signal: AbortSignal): Promise<void>;
   facts(id: EndpointId): Readonly<Record<string, string>>;
-  /** Endpoints of this node that a claim may belong to, those being created included. */
-  isKnown(id: EndpointId): boolean;
 }
 
 export interface EndpointParts {
@@ -162,7 +160,6 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
       const { mac, addresses, network, joined } = require(id);
       return { mac, addresses: addresses.join(' '), network, state: joined ? 'joined' : 'claimed' };
     },
-    isKnown: (id) => creating.has(id) || local.endpoint(id) !== null,
   };
 }
 

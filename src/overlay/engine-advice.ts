@@ -49,7 +49,7 @@ function scopeAdvice({ scope }: Driver, { version, swarm }: EngineInventory): Ad
 
 /** Swarm keeps a network of a driver that it cannot find, without ever allocating it. */
 function untagged({ name }: Driver, { networks }: EngineInventory): readonly string[] {
-  const short = name.slice(0, name.lastIndexOf(':'));
+  const short = /^(.+):[^/:]+$/.exec(name)?.[1];
   return [...networks.values()]
     .filter(({ driver, scope }) => scope === 'swarm' && driver === short && driver !== name)
     .map(
@@ -60,7 +60,10 @@ function untagged({ name }: Driver, { networks }: EngineInventory): readonly str
 
 /** Swarm says "no suitable node (missing plugin on 1 node)", but not which. */
 function nodesWithout({ scope, name }: Driver, { nodes }: EngineInventory): readonly string[] {
-  if (scope === 'local') return [];
+  if (scope === 'local' || nodes.length === 0) return [];
+  if (!nodes.some(({ plugins }) => plugins.has(name))) {
+    return [`no node of the swarm has a plugin ${name}; set WEFT_DRIVER_NAME to the name that docker plugin ls shows`];
+  }
   return nodes
     .filter(({ isReady, plugins }) => isReady && !plugins.has(name))
     .map((node) => {

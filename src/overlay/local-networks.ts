@@ -52,9 +52,10 @@ export function createLocalNetworks(parts: LocalNetworkParts): LocalNetworks {
   /** Networks that are being entered: nothing of them is to be taken back. */
   const entering = new Set<NetworkKey>();
   const depart = async (key: NetworkKey, signal: AbortSignal): Promise<void> => {
-    if (entering.has(key) || isHere(key)) return;
+    const isWanted = () => entering.has(key) || isHere(key);
+    if (isWanted()) return;
     await publisher.withdraw(key);
-    await networks.release(key, self, signal);
+    await networks.release(key, self, signal, isWanted);
     await remains.clear(key, signal);
   };
   const exit = async ({ id, key, identity, subnets }: LocalNetwork): Promise<void> => {

@@ -14,6 +14,7 @@ import type { Holder, NetworkIdentity, NetworkKey, NodeId } from '../core/identi
 import {
   hash64,
   identityLabel,
+  isAllocation,
   isOfSwarm,
   isSwarmId,
   namedIdentity,
@@ -35,8 +36,8 @@ export interface Networks {
   hold(request: NetworkRequest, holder: Holder, signal: AbortSignal): Promise<Network>;
   /** Puts a network back that this node has but the store lost, as it was. */
   restore(network: Network, signal: AbortSignal): Promise<void>;
-  /** The inverse of `hold`; no-op for one that is no holder. */
-  release(key: NetworkKey, holder: Holder, signal: AbortSignal): Promise<void>;
+  /** The inverse of `hold`; no-op for one that is no holder, or is one again (`isWanted`, asked before each try). */
+  release(key: NetworkKey, holder: Holder, signal: AbortSignal, isWanted?: () => boolean): Promise<void>;
   /** All that it holds. */
   heldBy(holder: Holder, signal: AbortSignal): Promise<readonly Network[]>;
 }
@@ -63,8 +64,11 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
     value: codecs.network.encode(network),
     expect,
   });
-  const joinOperations = ({ value, revision }: Found<NetworkRecord>, holder: Holder): StoreOperation[] =>
-    value.holders.includes(holder) ? [] : [put({ ...value, holders: [...value.holders, holder] }, revision)];
+  /** A write also for a holder: a release of it that is under way then finds the record changed, and looks again. */
+  const joinOperations = ({ value, revision }: Found<NetworkRecord>, holder: Holder): StoreOperation[] => {
+    const holders = [...new Set([...value.holders, holder])];
+    return [put({ ...value, holders, freed: isAllocation(holder) ? undefined : value.freed }, revision)];
+  };
   const createOperations = (network: Network, holder: Holder): StoreOperation[] => {
     const { key, vni, identity } = network;
     const owner = codecs.vni.encode({ vni, network: key, label: identityLabel(identity) });
@@ -109,13 +113,20 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
     await requireFreeVni(network.vni, signal);
     return { operations: createOperations(network, self), answer: () => undefined };
   };
-  const planRelease = async (key: NetworkKey, holder: Holder, signal: AbortSignal): Promise<Plan<void>> => {
+  const planRelease = async (
+    key: NetworkKey,
+    holder: Holder,
+    signal: AbortSignal,
+    isWanted: () => boolean,
+  ): Promise<Plan<void>> => {
     const found = await records.read(codecs.network, recordKey(key), signal);
-    if (found === null || !found.value.holders.includes(holder)) return { operations: [], answer: () => undefined };
+    if (found === null || !found.value.holders.includes(holder) || isWanted()) {
+      return { operations: [], answer: () => undefined };
+    }
     const holders = found.value.holders.filter((each) => each !== holder);
     const operations: StoreOperation[] =
       holders.length > 0
-        ? [put({ ...found.value, holders }, found.revision)]
+        ? [put({ ...found.value, holders, freed: isFreed(found.value, holder, holders) }, found.revision)]
         : [
             { kind: 'delete', key: found.key, expect: found.revision },
             { kind: 'delete', key: vniKey(found.value.vni), expect: 'any' },
@@ -128,7 +139,8 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
     hold: (request, holder, signal) =>
       records.transact(recordKey(networkKey(identityOf(request))), signal, () => planHold(request, holder, signal)),
     restore: (network, signal) => records.transact(recordKey(network.key), signal, () => planRestore(network, signal)),
-    release: (key, holder, signal) => records.transact(recordKey(key), signal, () => planRelease(key, holder, signal)),
+    release: (key, holder, signal, isWanted = () => false) =>
+      records.transact(recordKey(key), signal, () => planRelease(key, holder, signal, isWanted)),
     async heldBy(holder, signal) {
       const entries = await records.store.list(networksPrefix, signal);
       const found = entries
@@ -137,6 +149,11 @@ export function createNetworks(records: Records, { self, automaticMtu }: Network
       return found.filter(({ holders }) => holders.includes(holder)).map(networkOf);
     },
   };
+}
+
+/** From the moment swarm's last allocation of it has gone. */
+function isFreed({ freed }: NetworkRecord, left: Holder, holders: readonly Holder[]): boolean | undefined {
+  return isAllocation(left) && !holders.some(isAllocation) ? true : freed;
 }
 
 /** One that cannot be read is nobody's here: it must not keep the others from being found. */

@@ -148,7 +148,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const pools = createPools(records, { self: self.id, ranges, hostSubnets, reservations, isInUse, onDoubt });
   const addresses = createAddresses(records, { reservations, isInUse });
   const remains = createRemains(records, networks, owners);
-  const allocations = createAllocations({ store, networks, pools, remains, background });
+  const allocations = createAllocations({ store, networks, pools, remains });
   const localNetworks = createLocalNetworks({
     ...{ local, networks, pools, endpoints, directory, publisher, reconciler, remains, background },
     self: self.id,

@@ -1,12 +1,13 @@
 /**
  * Whose a claim is. A claim of this node whose endpoint the node does not know is a leftover and may be taken over. One
- * of another node is that node's, whatever happened to it; only in a swarm network, where the manager decides who has
- * which address and has given this one to somebody else, a node without a living daemon has lost it.
+ * of another node is that node's, whatever happened to it; only in a network that swarm has allocated, where the manager
+ * decides who has which address and has given this one to somebody else, a node without a living daemon has lost it.
  */
 
 import type { Address } from '../core/address.ts';
-import { type EndpointId, isOfSwarm, type NetworkIdentity, type NodeId } from '../core/identity.ts';
-import { nodeKey } from '../core/keys.ts';
+import { type EndpointId, isAllocation, isOfSwarm, type NodeId } from '../core/identity.ts';
+import { nodeKey, recordKey } from '../core/keys.ts';
+import type { Network } from '../core/model.ts';
 import { type OverlayError, overlayError } from '../errors.ts';
 import type { AddressClaim } from '../ports/records.ts';
 import type { Records } from './records.ts';
@@ -17,11 +18,14 @@ export interface Owned {
   readonly endpoint: EndpointId | null;
 }
 
+/** The network a claim is in. */
+export type OwnedIn = Pick<Network, 'key' | 'identity'>;
+
 export interface Owners {
   /** Whether nobody on this node can be using it, but perhaps the endpoint itself. */
   isLeftover(claim: Owned, endpoint: EndpointId | null): boolean;
   /** Whether an endpoint of the network may have it, though it has been claimed. */
-  isYielding(claim: Owned, endpoint: EndpointId, network: NetworkIdentity, signal: AbortSignal): Promise<boolean>;
+  isYielding(claim: Owned, endpoint: EndpointId, network: OwnedIn, signal: AbortSignal): Promise<boolean>;
   /** Whether no daemon of the node lives, as far as the store knows. */
   isGone(node: NodeId, signal: AbortSignal): Promise<boolean>;
   nodeName(node: NodeId, signal: AbortSignal): Promise<string>;
@@ -42,6 +46,11 @@ export function createOwners(
     const key = nodeKey(node);
     return (await store.get([key], signal)).get(key)?.isHeld !== true;
   };
+  const isAllocated = async ({ key, identity }: OwnedIn, signal: AbortSignal): Promise<boolean> => {
+    if (!isOfSwarm(identity)) return false;
+    const record = (await records.read(codecs.network, recordKey(key), signal))?.value;
+    return record?.freed === true || record?.holders.some(isAllocation) === true;
+  };
   const nodeName = async (node: NodeId, signal: AbortSignal): Promise<string> =>
     (await records.read(codecs.node, nodeKey(node), signal).catch(() => null))?.value.name ?? node;
   const ownerOf = async (claim: AddressClaim, signal: AbortSignal) => {
@@ -54,7 +63,7 @@ export function createOwners(
     isLeftover,
     async isYielding(claim, endpoint, network, signal) {
       if (claim.node === self) return isLeftover(claim, endpoint);
-      return isOfSwarm(network) && (await isGone(claim.node, signal));
+      return (await isAllocated(network, signal)) && (await isGone(claim.node, signal));
     },
     isGone,
     nodeName,

@@ -63,8 +63,10 @@ export function createPools(records: Records, settings: PoolSettings): Pools {
     return subnet;
   };
   const joinOperations = ({ key, value, revision: expect }: Found<PoolRecord>, holder: Holder): StoreOperation[] => {
-    if (value.holders.includes(holder)) return [];
-    const joined = codecs.pool.encode({ ...value, holders: [...value.holders, holder] });
+    const isAgain = holder === allocator && value.returned === true;
+    if (value.holders.includes(holder) && !isAgain) return [];
+    const holders = [...new Set([...value.holders, holder])];
+    const joined = codecs.pool.encode({ ...value, holders, returned: isAgain ? undefined : value.returned });
     return [{ kind: 'put', key, value: joined, expect }];
   };
   const planHold = async (request: PoolRequest, signal: AbortSignal): Promise<Plan<Subnet>> => {
@@ -92,9 +94,14 @@ export function createPools(records: Records, settings: PoolSettings): Pools {
   const planLeave = async (place: PoolPlace, holder: Holder, signal: AbortSignal): Promise<Plan<boolean>> => {
     const found = await readPool(place, signal);
     if (found === null || !found.value.holders.includes(holder)) return { operations: [], answer: () => true };
-    const holders = found.value.holders.filter((each) => each !== holder);
+    const rest = found.value.holders.filter((each) => each !== holder);
+    const isReturned = found.value.returned === true && !rest.some(isAllocation);
+    const holders = rest.filter((each) => !(isReturned && each === allocator));
     // A network is freed before the allocator gives its pool back, so the allocator's hold ends with the last network.
-    if (holder === allocator && holders.some(isAllocation)) return { operations: [], answer: () => true };
+    if (holder === allocator && holders.some(isAllocation)) {
+      const value = codecs.pool.encode({ ...found.value, returned: true });
+      return { operations: [{ kind: 'put', key: found.key, value, expect: found.revision }], answer: () => true };
+    }
     const going = await departingClaims(place, holder, holders.length === 0, signal);
     if (going.length > mostDepartingClaims) {
       return { operations: going.slice(0, mostDepartingClaims), answer: () => false };

@@ -62,6 +62,8 @@ export async function createPresence(
   const isOwnLeftover = (bytes: Uint8Array): boolean => {
     const holder = decodedHolder(bytes, codecs.node.decode);
     if (holder === null) return false;
+    // Itself: an attempt to join before this one was cut short, and could not give the lease back.
+    if (holder.boot === boot && holder.pid === pid && holder.started === started) return true;
     if (holder.boot === boot) return !identity.isAlive(holder.pid, holder.started);
     return holder.vtep.address === self.vtep.address;
   };

@@ -1,12 +1,14 @@
 /**
  * What nodes that died left in a swarm network. While swarm has the network it stays: such a node may come back. Once
  * swarm has freed it no task is to be in it anywhere, so a holder without a living daemon has nothing to come back to,
- * and what is its is taken away by whoever leaves the network or frees it. In networks that are not swarm's it stays.
+ * and what is its is taken away by whoever leaves the network or frees it. In networks that swarm did not allocate it
+ * stays.
  */
 
-import { isAllocation, isOfSwarm, type NetworkKey, type NodeId } from '../core/identity.ts';
+import { isOfSwarm, type NetworkKey, type NodeId } from '../core/identity.ts';
 import { claimsPrefix, macsPrefix, membershipKey, recordKey, stampKey } from '../core/keys.ts';
 import type { Network } from '../core/model.ts';
+import { overlayError } from '../errors.ts';
 import type { AddressClaim, Codec, MacClaim, NetworkRecord } from '../ports/records.ts';
 import type { StoreEntry, StoreOperation } from '../ports/store.ts';
 import { nameSpaceOf } from './claims.ts';
@@ -15,7 +17,7 @@ import type { Owners } from './owners.ts';
 import type { Records } from './records.ts';
 
 export interface Remains {
-  /** No-op while swarm has the network, or all its holders live. */
+  /** No-op unless swarm has freed the network, and for holders that live. @throws STORE_CONFLICT: try again */
   clear(network: NetworkKey, signal: AbortSignal): Promise<void>;
 }
 
@@ -59,13 +61,14 @@ export function createRemains(records: Records, networks: Networks, owners: Owne
   return {
     async clear(key, signal) {
       const found = await records.read(codecs.network, recordKey(key), signal);
-      if (found === null || !isOfSwarm(found.value.identity) || found.value.holders.some(isAllocation)) return;
+      if (found === null || !isOfSwarm(found.value.identity) || found.value.freed !== true) return;
       const dead = await deadHolders(found.value, signal);
       if (dead.length === 0) return;
       // The network last: what is left in it is found by its record.
       const operations = await remainsOf(found.value, dead, signal);
       for (let start = 0; start < operations.length; start += chunk) {
-        await store.commit(operations.slice(start, start + chunk), signal);
+        const { committed } = await store.commit(operations.slice(start, start + chunk), signal);
+        if (!committed) throw overlayError('STORE_CONFLICT', { key: recordKey(key), attempts: 1 });
       }
       for (const node of dead) await networks.release(key, node, signal);
     },

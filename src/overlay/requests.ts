@@ -1,8 +1,8 @@
 /**
  * The verbs of the overlay as every driving adapter sees them, in domain values: adapters parse what comes from
  * outside into these and translate the answers back. Every verb is idempotent, answers within `verbLimitMs`
- * (`allocatorLimitMs` for what swarm's allocator asks) or fails
- * with one OverlayError and nothing half done, and returns only when the local data path is programmed.
+ * (`allocatorLimitMs` for what swarm's allocator asks) or fails with one OverlayError and nothing half done, and returns
+ * only when the local data path is programmed.
  */
 
 import type { Address, Family, Subnet } from '../core/address.ts';

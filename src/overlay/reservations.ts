@@ -120,6 +120,10 @@ export function createReservations(records: Records, settings: ReservationSettin
     const found = await read(key, signal);
     const value = codecs.addressClaim.encode({ kind: 'allocated' });
     if (found === null) return writing({ kind: 'put', key, value, expect: 0 });
+    // Without the mark it is nobody's to undo any more: it is in use, and was asked for again.
+    if (found.value.kind === 'allocated') {
+      return found.value.mark === undefined ? nothing : writing({ kind: 'put', key, value, expect: found.revision });
+    }
     if (isAllocated(found.value)) return nothing;
     throw await owners.addressTaken(address, labelOf(pool), found.value, signal);
   };
@@ -152,10 +156,11 @@ export function createReservations(records: Records, settings: ReservationSettin
     },
     allocate(pool, address, signal) {
       const key = keyOf(pool, address);
-      const value = codecs.addressClaim.encode({ kind: 'allocated' });
+      const mark = randomUUID();
+      const value = codecs.addressClaim.encode({ kind: 'allocated', mark });
       return doubting(
         key,
-        (claim) => claim.kind === 'allocated',
+        (claim) => claim.kind === 'allocated' && claim.mark === mark,
         () => create(key, value, signal),
       );
     },

@@ -27,7 +27,10 @@ export type Waiting = Pick<StatusReport, 'node' | 'version'> & { readonly storeK
 const shortestPauseMs = 500;
 const longestPauseMs = 3_000;
 
-/** Opens the overlay, or stands by until its store answers. `open` leaves nothing behind when it fails. @throws what is no absence of the store */
+/**
+ * Opens the overlay, or stands by until its store answers. `open` leaves nothing behind when it fails.
+ * @throws what is no absence of the store
+ */
 export async function standBy(open: () => Promise<Overlay>, waiting: Waiting, log: Log): Promise<Standby> {
   let overlay: Overlay | null = null;
   let absence: OverlayError | null = null;

@@ -19,6 +19,8 @@ export interface NodeRecord extends Node {
 /** net/<network>: the network and who has it; the last one to leave removes it. */
 export interface NetworkRecord extends Network {
   readonly holders: readonly Holder[];
+  /** Swarm had allocated it and has ended it; who still holds it has not noticed, or is dead. */
+  readonly freed?: boolean | undefined;
 }
 
 /** vni/<vni> */
@@ -56,6 +58,8 @@ export interface PoolRecord {
   readonly subnet: Subnet;
   readonly gateway: Address | null;
   readonly holders: readonly Holder[];
+  /** Swarm's allocator has given it back, but a network that it allocated still has it. */
+  readonly returned?: boolean | undefined;
 }
 
 /**
@@ -72,7 +76,7 @@ export type AddressClaim =
       readonly allocated?: boolean | undefined;
     }
   /** Given out by swarm's allocator, to a task or service that has no endpoint under this key. */
-  | { readonly kind: 'allocated' }
+  | { readonly kind: 'allocated'; readonly mark?: string | undefined }
   /** Gateways and auxiliary addresses: the same on every engine. */
   | { readonly kind: 'shared'; readonly purpose: 'gateway' | 'auxiliary' };
 

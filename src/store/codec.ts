@@ -48,6 +48,7 @@ const network = z.object({
   mtuBytes: count,
   multicast: z.boolean(),
   holders: z.array(holder),
+  freed: z.boolean().optional(),
 });
 
 const node = z.object({
@@ -73,7 +74,7 @@ const addressClaim = z.discriminatedUnion('kind', [
     reserved: z.boolean(),
     allocated: z.boolean().optional(),
   }),
-  z.object({ kind: z.literal('allocated') }),
+  z.object({ kind: z.literal('allocated'), mark: z.string().optional() }),
   z.object({ kind: z.literal('shared'), purpose: z.enum(['gateway', 'auxiliary']) }),
 ]);
 
@@ -93,7 +94,15 @@ export const codecs: Codecs = {
     decode: json(membership).decode,
   },
   nameSpace: json(z.object({ name: z.string(), subnets: z.array(subnet) })),
-  pool: json(z.object({ name: z.string(), subnet, gateway: address.nullable(), holders: z.array(holder) })),
+  pool: json(
+    z.object({
+      name: z.string(),
+      subnet,
+      gateway: address.nullable(),
+      holders: z.array(holder),
+      returned: z.boolean().optional(),
+    }),
+  ),
   addressClaim: json(addressClaim),
   macClaim: json(z.object({ node: nodeId, endpoint: endpointId })),
 };

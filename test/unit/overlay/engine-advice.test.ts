@@ -69,6 +69,15 @@ test('a node of the swarm without the plugin is named, one that is down is not',
   assert.is(advise({ nodes }, 'local').notes.length, 1); // The note about the scope alone.
 });
 
+test('a name that no node has is the setting that is wrong', () => {
+  const nodes = [{ name: 'n1', isReady: true, plugins: new Set(['other:latest']) }];
+
+  const { notes } = advise({ nodes });
+
+  assert.is(notes.length, 1);
+  assert.match(notes[0] ?? '', 'set WEFT_DRIVER_NAME');
+});
+
 test('a service behind a virtual address in a network of the driver is named with the way round it', () => {
   const networks = new Map([
     [green, { name: 'green', driver: 'weft:latest', scope: 'swarm' }],

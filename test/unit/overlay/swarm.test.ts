@@ -250,6 +250,31 @@ test('what a dead node left in a network goes when swarm has freed it and the li
   assert.equal(await keysOf(store), []);
 });
 
+test('what a dead node has in a network that swarm never allocated stays', async (context) => {
+  const [living, dead] = [await context.node(1), await context.node(2)];
+  for (const each of [living, dead]) await each.verbs.createNetwork(swarmRequest());
+  await attach(dead, 'a', '10.0.1.7');
+  await dead.close();
+
+  const refusal = await attach(living, 'b', '10.0.1.7').catch((error: unknown) => error);
+  await living.verbs.deleteNetwork(green);
+
+  assert.ok(isOverlayError(refusal, 'ADDRESS_TAKEN'));
+  assert.ok((await keysOf(context.store)).some((key) => key.endsWith('0a000107')));
+});
+
+test("the allocator's hold of a pool ends with its last network, also when the pool was given back first", async (context) => {
+  const one = await context.node(1);
+  const { pool } = await requestPool(one, 'global');
+  await one.verbs.allocateNetwork(swarmRequest());
+
+  await one.verbs.releasePool(pool);
+  assert.ok((await keysOf(context.store)).some((key) => key.startsWith('p/')));
+  await one.verbs.freeNetwork(green);
+
+  assert.equal(await keysOf(context.store), []);
+});
+
 test('what a dead node has in a network that swarm still has stays', async (context) => {
   const [leader, dead] = [await context.node(1), await context.node(2)];
   const vni = await leader.verbs.allocateNetwork(swarmRequest());
