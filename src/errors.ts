@@ -65,7 +65,8 @@ const templates = {
 
   // The daemon and its sockets.
   SOCKET_IN_USE: 'socket {path} is served by a running process; stop it, or choose another path with {flag}',
-  DAEMON_UNREACHABLE: 'no weft daemon answers on {path}: {problem}; is it running, and is --control-socket the same?',
+  DAEMON_UNREACHABLE:
+    "no weft daemon answers on {path}: {problem}; is it running (systemctl status weft, or docker plugin ls and the engine's log), and is --control-socket the same?",
   DAEMON_FAILED: 'the weft daemon on {path} gave no usable answer: {problem}; see its log, and weft status',
   DEADLINE_EXCEEDED: '{operation} did not finish within {milliseconds} ms',
   STATE_CORRUPT: 'state file {path} cannot be read: {problem}; move it away to start without it',

@@ -80,7 +80,7 @@ test('containers that ran all along and those that were started meanwhile are co
 test('a socket that is none stops nothing, and status names what is wrong with it', async ({ cluster }) => {
   const node = cluster.node(0);
   for (const [path, said] of [
-    ['/dev/null', 'it is not a socket'],
+    ['/etc', 'it is not a socket'],
     ['/nowhere/docker.sock', 'there is no such file'],
   ] as const) {
     await node.daemon.restart(['--docker-socket', path]);
@@ -89,6 +89,9 @@ test('a socket that is none stops nothing, and status names what is wrong with i
     const { engine, problems, forgotten } = await node.report<StatusReport>('status');
     assert.equal([engine.state, problems, forgotten], ['unknown', [], { endpoint: 0, network: 0 }]);
   }
+  // All that can be done with a mount of a managed plugin: it says that there is none.
+  await node.daemon.restart(['--docker-socket', '/dev/null']);
+  assert.equal([(await engineOf(node)).state, (await engineOf(node)).problem], ['off', null]);
   const own = node.engine.url.slice('unix://'.length);
   await node.daemon.restart(['--docker-socket', own]);
   await eventually('the engine has been asked', async () => (await engineOf(node)).state === 'connected');

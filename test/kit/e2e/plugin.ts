@@ -128,6 +128,24 @@ export function testPlugin(version: EngineVersion): void {
     });
   });
 
+  test('what the engine removed while it was disabled is let go of, and nothing else', async ({
+    hosts,
+    plugins: [plugin],
+  }) => {
+    const [{ engine }] = hosts;
+    await engine.docker(['run', '--detach', '--name', 'passing', '--network', 'blue', testImage]);
+    const before = (await endpointsOf(plugin)).length;
+    await plugin.disable({ force: true });
+    // Each of its calls to the plugin is tried for 15 s.
+    await engine.docker(['rm', '--force', 'passing'], { timeoutMs: 120_000 });
+    await plugin.enable();
+
+    const isGone = async () => (await endpointsOf(plugin)).length === before - 1;
+    await eventually('the endpoint is released', isGone, { limitMs: 120_000, everyMs: 1_000 });
+    assert.equal((await statusOf(plugin)).forgotten, { endpoint: 1, network: 0 });
+    await requireConnected(hosts);
+  });
+
   test('when it is killed the engine starts it again, and no packet is lost', async ({ hosts, plugins: [plugin] }) => {
     const killed = plugin.pid();
     await requireNoLoss(hosts, async () => {
@@ -170,8 +188,7 @@ export function testPlugin(version: EngineVersion): void {
     const after = await statusOf(plugin);
     assert.equal([after.node.id, after.version], [before.node.id, changedVersion]);
     assert.equal([after.store.kind, after.store.state], ['consul', 'live']);
-    const endpoints = JSON.parse(await plugin.cli(['endpoints', '--json'])) as readonly EndpointReport[];
-    assert.is(endpoints.length, 2);
+    assert.is((await endpointsOf(plugin)).length, 2);
     await requireConnected(hosts);
   });
 
@@ -202,6 +219,10 @@ async function startHost(node: LabNode, version: EngineVersion): Promise<Host> {
 
 async function statusOf(plugin: ManagedPlugin): Promise<StatusReport> {
   return JSON.parse(await plugin.cli(['status', '--json'])) as StatusReport;
+}
+
+async function endpointsOf(plugin: ManagedPlugin): Promise<readonly EndpointReport[]> {
+  return JSON.parse(await plugin.cli(['endpoints', '--json'])) as readonly EndpointReport[];
 }
 
 /** Null while no daemon answers. */
