@@ -130,7 +130,10 @@ export async function findPlugin(node: LabNode, engine: Engine, name = pluginNam
 async function tryEnable(engine: Engine, name: string): Promise<Outcome> {
   for (let tries = 1; ; tries += 1) {
     const outcome = await engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs });
-    if (tries === 20 || !/container that has stopped|already exists|id already in use/.test(outcome.stderr))
+    if (
+      tries === 20 ||
+      !/container that has stopped|already exists|id already in use|start a stopped process/.test(outcome.stderr)
+    )
       return outcome;
     await pause(1000);
   }

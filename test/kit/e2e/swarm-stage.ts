@@ -9,5 +9,5 @@ export interface SwarmContext {
 
 export type SwarmTest = ReturnType<typeof suite<SwarmContext>>;
 
-/** The network and the service of all parts. */
-export const green = { network: 'green', subnet: '10.90.0.0/24', service: 'web', replicas: 20 } as const;
+/** The network and the service of all parts; scaled to `most` at first. */
+export const green = { network: 'green', subnet: '10.90.0.0/24', service: 'web', most: 20, replicas: 9 } as const;
