@@ -132,7 +132,9 @@ async function tryEnable(engine: Engine, name: string): Promise<Outcome> {
     const outcome = await engine.tryDocker(['plugin', 'enable', name], { timeoutMs: enableLimitMs });
     if (
       tries === 20 ||
-      !/container that has stopped|already exists|id already in use|start a stopped process/.test(outcome.stderr)
+      !/container that has stopped|already exists|id already in use|start a stopped process|unable to copy pipes|file exists/.test(
+        outcome.stderr,
+      )
     )
       return outcome;
     await pause(1000);
