@@ -4,7 +4,6 @@ import { parseMac } from '../../../src/core/mac.ts';
 import { parseVni } from '../../../src/core/vni.ts';
 import { isOverlayError } from '../../../src/errors.ts';
 import type { Store } from '../../../src/ports/store.ts';
-import { createMemoryStore } from '../../../src/store/memory.ts';
 import {
   address,
   endpointId,
@@ -12,32 +11,10 @@ import {
   networkId,
   networkRequest,
   type OverlayNode,
-  startOverlayNode,
 } from '../../kit/overlay-node.ts';
-import { suite } from '../../kit/suite.ts';
+import { overlaySuite } from '../../kit/overlay-suite.ts';
 
-interface Context {
-  store: Store;
-  nodes: OverlayNode[];
-  node(number: number, options?: Parameters<typeof startOverlayNode>[2]): Promise<OverlayNode>;
-}
-
-const test = suite<Context>('overlay', {} as Context);
-
-test.before.each((context) => {
-  context.store = createMemoryStore();
-  context.nodes = [];
-  context.node = async (number, options) => {
-    const node = await startOverlayNode(context.store, number, options);
-    context.nodes.push(node);
-    return node;
-  };
-});
-
-test.after.each(async ({ nodes, store }) => {
-  for (const node of nodes) await node.close();
-  await store.close();
-});
+const test = overlaySuite('overlay');
 
 const blue = networkId('b1');
 const attach = async (node: OverlayNode, name: string, ip: string, network = blue): Promise<string> => {

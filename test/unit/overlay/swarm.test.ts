@@ -4,39 +4,10 @@ import type { NetworkId } from '../../../src/core/identity.ts';
 import { isOverlayError } from '../../../src/errors.ts';
 import type { AddressSpace, NetworkRequest, PoolId } from '../../../src/overlay/requests.ts';
 import type { Store } from '../../../src/ports/store.ts';
-import { createMemoryStore } from '../../../src/store/memory.ts';
-import {
-  address,
-  endpointId,
-  eventually,
-  networkRequest,
-  type OverlayNode,
-  startOverlayNode,
-} from '../../kit/overlay-node.ts';
-import { suite } from '../../kit/suite.ts';
+import { address, endpointId, eventually, networkRequest, type OverlayNode } from '../../kit/overlay-node.ts';
+import { overlaySuite } from '../../kit/overlay-suite.ts';
 
-interface Context {
-  store: Store;
-  nodes: OverlayNode[];
-  node(number: number, options?: Parameters<typeof startOverlayNode>[2]): Promise<OverlayNode>;
-}
-
-const test = suite<Context>('overlay of a swarm', {} as Context);
-
-test.before.each((context) => {
-  context.store = createMemoryStore();
-  context.nodes = [];
-  context.node = async (number, options) => {
-    const node = await startOverlayNode(context.store, number, options);
-    context.nodes.push(node);
-    return node;
-  };
-});
-
-test.after.each(async ({ nodes, store }) => {
-  for (const node of nodes) await node.close();
-  await store.close();
-});
+const test = overlaySuite('overlay of a swarm');
 
 const green = 'k3v9q0x5m1b7z2c8n4w6r0t1y' as NetworkId;
 const brown = 'b3v9q0x5m1b7z2c8n4w6r0t1y' as NetworkId;
