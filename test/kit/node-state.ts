@@ -29,7 +29,7 @@ export interface NodeState {
   readonly tables: Readonly<Record<string, readonly unknown[]>>;
   readonly pins: readonly string[];
   readonly devices: readonly string[];
-  /** Text of each file below the state directory. */
+  /** Text of each file below the state directory that is of networks and endpoints. */
   readonly journal: Readonly<Record<string, string>>;
 }
 
@@ -89,7 +89,8 @@ export async function readNode(host: LabNode, place: Place, store: StoreReader |
     devices: links.map(({ ifname }) => ifname).sort(),
     journal: Object.fromEntries(
       treeOf(place.stateDir)
-        .filter((path) => statSync(join(place.stateDir, path)).isFile())
+        // Learned of the engine some seconds after the first network, whatever is called meanwhile.
+        .filter((path) => path !== 'engine-id' && statSync(join(place.stateDir, path)).isFile())
         .map((path) => [path, readFileSync(join(place.stateDir, path), 'utf8')]),
     ),
   };

@@ -16,8 +16,17 @@ process.on('exit', () => {
   if (pending.size > 0 || hasFailed) process.exitCode = 1;
 });
 
+export interface SuiteOptions {
+  /** Each test goes on where the one before it ended: after a failure the rest fails at once. */
+  readonly isSequence?: boolean;
+}
+
 /** Declares a suite; call `.run()` on it at the end of the file. Names are unique within a process. */
-export function suite<Context extends object>(name: string, context?: Context): uvu.Test<Context> {
+export function suite<Context extends object>(
+  name: string,
+  context?: Context,
+  options: SuiteOptions = {},
+): uvu.Test<Context> {
   const inner = uvu.suite<Context>(name, context);
   const setUp: { failed: boolean; error: unknown } = { failed: false, error: undefined };
   const before = (hook: uvu.Callback<Context>) =>
@@ -33,12 +42,29 @@ export function suite<Context extends object>(name: string, context?: Context): 
     if (setUp.failed) throw setUp.error;
   });
 
-  const declare = (title: string, body: uvu.Callback<Context>) => inner(title, remembered(body));
+  let failed: string | null = null;
+  const remembered = (title: string, body: uvu.Callback<Context>): uvu.Callback<Context> => {
+    return async (state) => {
+      if (failed !== null && options.isSequence) throw new Error(`not tried: "${failed}" failed before it`);
+      try {
+        await body(state);
+      } catch (error) {
+        hasFailed = true;
+        failed ??= title;
+        // At once: uvu tells at the end, which a file that is ended for its time does not reach.
+        process.stderr.write(`\n${name}: "${title}": ${messageOf(error)}\n`);
+        throw printable(error);
+      }
+    };
+  };
+  const declare = (title: string, body: uvu.Callback<Context>) => inner(title, remembered(title, body));
   pending.add(name);
   return Object.assign(declare, {
-    only: (title: string, body: uvu.Callback<Context>) => inner.only(title, remembered(body)),
+    only: (title: string, body: uvu.Callback<Context>) => inner.only(title, remembered(title, body)),
     skip: inner.skip,
-    before: Object.assign(before, { each: (hook: uvu.Callback<Context>) => inner.before.each(remembered(hook)) }),
+    before: Object.assign(before, {
+      each: (hook: uvu.Callback<Context>) => inner.before.each(remembered('before each', hook)),
+    }),
     after: Object.assign((hook: uvu.Callback<Context>) => inner.after(told(name, hook)), {
       each: (hook: uvu.Callback<Context>) => inner.after.each(told(name, hook)),
     }),
@@ -49,15 +75,8 @@ export function suite<Context extends object>(name: string, context?: Context): 
   });
 }
 
-function remembered<Context>(body: uvu.Callback<Context>): uvu.Callback<Context> {
-  return async (state) => {
-    try {
-      await body(state);
-    } catch (error) {
-      hasFailed = true;
-      throw printable(error);
-    }
-  };
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** uvu prints its own assertions; of another error it takes `details` for text, and ours is an object. */

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import type { EndpointReport } from '../../../src/overlay/report.ts';
 import { requireClean } from '../cluster-leftovers.ts';
 import { pause } from '../command.ts';
-import { testImage } from '../engine.ts';
+import { type EngineVersion, testImage } from '../engine.ts';
 import { socketOf } from '../managed-plugin.ts';
 import { removeNetwork } from '../plugin-host.ts';
 import { pushVariant } from '../plugin-variant.ts';
@@ -14,9 +14,8 @@ import { meshProblems } from '../swarm-traffic.ts';
 import { countLoss, startEcho } from '../traffic.ts';
 import { green, type SwarmTest } from './swarm-stage.ts';
 
-const networks = 20;
-
-export function testUpkeep(test: SwarmTest): void {
+export function testUpkeep(test: SwarmTest, version: EngineVersion): void {
+  const networks = version === '28' ? 20 : 4;
   test('the plugin of a node is disabled and enabled under traffic, and no packet is lost', async ({ swarm }) => {
     const node = swarm.node(1);
     await requireNoLoss(swarm, node, async () => {

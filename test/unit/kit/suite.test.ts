@@ -39,4 +39,10 @@ for (const [what, body] of Object.entries(wrong)) {
   test(`${what} fails the process`, () => assert.is(exitCodeOf(body), 1));
 }
 
+test('a sequence goes no further than its first failure', () => {
+  const body = `const s = suite('s', undefined, { isSequence: true });
+    s('a', () => { throw new Error('x'); }); s('b', () => process.exit(0)); s.run(); t('c', () => {}); t.run();`;
+  assert.is(exitCodeOf(body), 1);
+});
+
 test.run();
