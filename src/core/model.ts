@@ -8,10 +8,13 @@ import type { EndpointId, NetworkIdentity, NetworkKey, NodeId } from './identity
 import type { MacAddress } from './mac.ts';
 import type { Vni } from './vni.ts';
 
-/** Where a node's tunnel ends: address and UDP port. */
+/** Where a node's tunnel ends: one UDP port, at an address of either family or of both. */
 export interface Vtep {
+  /** IPv4 where there are both. */
   readonly address: Address;
   readonly port: number;
+  /** IPv6, of a node that has both. */
+  readonly alternate?: Address | undefined;
 }
 
 /** A daemon on a host. */

@@ -14,9 +14,9 @@ test('a key has its number in host order and its bytes as given', () => {
 });
 
 test('a port number is in network order', () => {
-  const bytes = settings.encode({ address: new Uint8Array(16), port: 14789 });
+  const bytes = settings.encode({ ipv4: new Uint8Array(4), ipv6: new Uint8Array(16), port: 14789 });
 
-  assert.equal([...bytes.subarray(16, 18)], [0x39, 0xc5]);
+  assert.equal([...bytes.subarray(20, 22)], [0x39, 0xc5]);
 });
 
 test('every field is read back from where it was written', () => {

@@ -6,6 +6,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import type { StatusReport } from '../../src/overlay/report.ts';
 import { eventually } from '../kit/command.ts';
 import type { ConsulCluster } from '../kit/consul.ts';
@@ -129,7 +130,7 @@ test('stopped, it leaves cleanly, and what is programmed goes on', async ({ dock
   assert.is(systemd.log().at(-1)?.['msg'], 'daemon stopping');
   assert.is(existsSync(join(engine.pluginDir, 'weft.sock')), false);
   assert.ok(existsSync(engine.pluginDir), "Docker's directory stays");
-  assert.ok(existsSync(join(systemd.bpfDir, 'v1', 'maps')), 'and so do the pins');
+  assert.ok(existsSync(join(systemd.bpfDir, schema, 'maps')), 'and so do the pins');
   assert.ok(await ping(one, two.address));
 });
 

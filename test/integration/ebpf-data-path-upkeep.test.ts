@@ -13,7 +13,7 @@ import { parseAddress } from '../../src/core/address.ts';
 import type { ForwardingEntry } from '../../src/core/forwarding.ts';
 import { parseVni } from '../../src/core/vni.ts';
 import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
-import { linkName } from '../../src/datapath/ebpf/names.ts';
+import { linkName, schema } from '../../src/datapath/ebpf/names.ts';
 import { index, type VtepRecord, vtepRecord } from '../../src/datapath/ebpf/records.ts';
 import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import { chooseDataPath } from '../../src/datapath/select.ts';
@@ -62,7 +62,7 @@ async function refusal(attempt: Promise<DataPath>): Promise<OverlayError> {
 }
 
 function vtepRows(): ReadonlyMap<number, VtepRecord> {
-  const map = openPinnedMap(join(bpfDir, 'v1', 'maps', 'vteps'));
+  const map = openPinnedMap(join(bpfDir, schema, 'maps', 'vteps'));
   if (map === null) throw new Error('no table of VTEPs');
   try {
     const rows = mapEntries(map).map(([key, value]) => [index.decode(key), vtepRecord.decode(value)] as const);
@@ -81,7 +81,7 @@ function vtep(address: string, port = 14789): { readonly kind: 'put' | 'remove';
 }
 
 function pinOf(device: string) {
-  return linkInfo(join(bpfDir, 'v1', 'links', linkName(device)));
+  return linkInfo(join(bpfDir, schema, 'links', linkName(device)));
 }
 
 function ifindexOf(device: string): number {
@@ -116,7 +116,7 @@ test(
       { kind: 'put', entry: { table: 'network', vni, mtuBytes: 1450, multicast: true } },
       { kind: 'put', entry: flood },
     ]);
-    rmSync(join(bpfDir, 'v1', 'flood', String(vni)));
+    rmSync(join(bpfDir, schema, 'flood', String(vni)));
     const without = await read();
     await dataPath.apply([{ kind: 'put', entry: flood }]);
 

@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
 import { type ForwardingState, forwarding } from '../../src/core/forwarding.ts';
 import type { Endpoint, Vtep } from '../../src/core/model.ts';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import type { PacketCounters } from '../../src/ports/data-path.ts';
 import { nodeId, testEndpoint, testNetwork } from '../kit/models.ts';
 import { enterOwnNamespace } from '../kit/own-namespace.ts';
@@ -73,7 +74,7 @@ function connectivity(variant: Variant): void {
     await node1.end();
     await node2.end();
     disconnect(...containers, 'node1', 'node2');
-    for (const node of ['node1', 'node2']) rmSync(join(bpfRoot, node, 'v1'), { recursive: true });
+    for (const node of ['node1', 'node2']) rmSync(join(bpfRoot, node, schema), { recursive: true });
   });
 
   test('containers reach each other across nodes and on one node, by IPv4 and IPv6', () => {

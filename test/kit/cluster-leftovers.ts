@@ -5,6 +5,7 @@
 
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import type { StoreView } from './cluster-store.ts';
 import { eventually, run } from './command.ts';
 import type { LabNode } from './node.ts';
@@ -42,7 +43,7 @@ export async function requireClean(
 
 /** Rows of one pinned map of a node. */
 export async function mapRows(node: Premises, map: string): Promise<readonly unknown[]> {
-  const path = join(node.bpfDir, 'v1', 'maps', map);
+  const path = join(node.bpfDir, schema, 'maps', map);
   return JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', path])) as readonly unknown[];
 }
 
@@ -61,7 +62,7 @@ async function onNode(node: Premises): Promise<readonly string[]> {
   const name = (what: string) => `${what} on ${node.name}`;
   const links = JSON.parse(await node.host.run(['ip', '-json', 'link', 'show'])) as readonly { ifname: string }[];
   const devices = links.map(({ ifname }) => ifname).filter((device) => /^w[hc][0-9a-f]{12}$/.test(device));
-  const pins = join(node.bpfDir, 'v1');
+  const pins = join(node.bpfDir, schema);
   const rows = await Promise.all(tables.map(async (map) => [map, (await mapRows(node, map)).length] as const));
   const { networks, problems } = await node.report<NodeReport>('status');
   return [

@@ -11,6 +11,7 @@ import type { MacAddress } from '../../src/core/mac.ts';
 import type { Vtep } from '../../src/core/model.ts';
 import type { Vni } from '../../src/core/vni.ts';
 import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import { fdbKey, fdbRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
 import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import {
@@ -53,7 +54,7 @@ const { vni } = testNetwork(1);
 
 export function ebpfSubject({ hook, bpfRoot, self, netlink }: EbpfPlace): DataPathSubject {
   const bpfDir = join(bpfRoot, hook);
-  const pinned = (...path: readonly string[]) => join(bpfDir, 'v1', ...path);
+  const pinned = (...path: readonly string[]) => join(bpfDir, schema, ...path);
   const host = (dataPath: DataPath) => dataPath.interfacesOf(endpointId('1 2')).hostInterface;
   const ifindexOf = (name: string) => Number(JSON.parse(run('ip', '-j', 'link', 'show', name))[0].ifindex);
   const log: EbpfOptions['log'] = { debug: ignore, info: ignore, warn: ignore, error: ignore };

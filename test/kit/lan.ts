@@ -204,7 +204,7 @@ type Remote = readonly [node: number, container: Container];
 
 async function fillTables(node: WeftNode, local: readonly Container[], remote: readonly Remote[]): Promise<void> {
   const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(node.map(name), key, value);
-  put('settings', u32(0), settings.encode({ address: mapped(node.address), port: tunnelPort }));
+  put('settings', u32(0), settings.encode({ ipv4: address(node.address), ipv6: new Uint8Array(16), port: tunnelPort }));
   put(
     'networks',
     networkKey.encode({ vni }),

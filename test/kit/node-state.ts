@@ -6,6 +6,7 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { openStore } from '../../src/store/open.ts';
 import { eventually, run } from './command.ts';
@@ -97,7 +98,7 @@ export async function readNode(host: LabNode, place: Place, store: StoreReader |
 }
 
 async function readTables({ bpfDir }: Place): Promise<NodeState['tables']> {
-  const maps = join(bpfDir, 'v1', 'maps');
+  const maps = join(bpfDir, schema, 'maps');
   if (!existsSync(maps)) return {};
   const dumps = tables.map(async (name) => {
     const rows = JSON.parse(await run(['bpftool', '-j', 'map', 'dump', 'pinned', join(maps, name)])) as readonly Row[];

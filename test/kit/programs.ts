@@ -152,7 +152,7 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
     );
   }
   const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(map(name), key, value);
-  put('settings', u32(0), settings.encode({ address: mapped(nodes.own), port: tunnelPort }));
+  put('settings', u32(0), settings.encode({ ipv4: address(nodes.own), ipv6: new Uint8Array(16), port: tunnelPort }));
   put(
     'networks',
     networkKey.encode({ vni }),

@@ -30,7 +30,7 @@ static __always_inline bool outer_is_for_tunnel(const void *data, const struct s
 	const struct outer_ipv4 *outer = data + ETH_HLEN;
 
 	return ((const struct ethhdr *)data)->h_proto == bpf_htons(ETH_P_IP) &&
-	       outer->ip.protocol == IPPROTO_UDP && outer->ip.daddr == own->address[3] &&
+	       outer->ip.protocol == IPPROTO_UDP && outer->ip.daddr == own->ipv4 &&
 	       *(const __u8 *)&outer->ip == IPV4_FIRST_BYTE && outer->udp.dest == own->port &&
 	       !(outer->ip.frag_off & bpf_htons(~IPV4_DONT_FRAGMENT));
 }

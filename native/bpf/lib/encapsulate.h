@@ -93,7 +93,7 @@ static __always_inline int encapsulate(struct __sk_buff *skb, __u8 family, __u32
 	ethernet_copy(data + OVERHEAD_IPV4, data);
 	((struct ethhdr *)data)->h_proto = bpf_htons(ETH_P_IP);
 	outer = data + ETH_HLEN;
-	outer->ip.saddr = own->address[3];
+	outer->ip.saddr = own->ipv4;
 	outer->ip.daddr = vtep->address[3];
 	outer->udp.dest = vtep->port;
 	outer->vni = bpf_htonl(vni << 8);

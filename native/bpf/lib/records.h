@@ -15,12 +15,12 @@
 
 #include "reasons.h"
 
-/* This node: the single entry of `settings`. */
+/* This node: the single entry of `settings`. Its VTEP has an address of either family, or both. */
 struct settings {
-	__be32 address[4]; /* own VTEP */
+	__be32 ipv4; /* zero when it has none */
+	__be32 ipv6[4]; /* zero when it has none */
 	__be16 port; /* own tunnel port, UDP */
-	__u16 spare0;
-	__u32 spare1;
+	__u16 spare;
 };
 
 struct network_key {

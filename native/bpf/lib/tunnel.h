@@ -27,12 +27,12 @@ static __noinline int tunnel_key_put(struct __sk_buff *skb, __u32 vni, const str
 	flags |= BPF_F_ZERO_CSUM_TX;
 	if (vtep->family == AF_INET6) {
 		address_copy((__be32 *)key.remote_ipv6, vtep->address);
-		address_copy((__be32 *)key.local_ipv6, own->address);
+		address_copy((__be32 *)key.local_ipv6, own->ipv6);
 		flags |= BPF_F_TUNINFO_IPV6;
 	} else {
 		/* This helper wants IPv4 in host order, unlike IPv6. */
 		key.remote_ipv4 = bpf_ntohl(vtep->address[3]);
-		key.local_ipv4 = bpf_ntohl(own->address[3]);
+		key.local_ipv4 = bpf_ntohl(own->ipv4);
 	}
 	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags) ? -DROP_TUNNEL : 0;
 }

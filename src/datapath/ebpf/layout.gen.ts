@@ -119,8 +119,9 @@ export const layout = {
   settings: {
     size: 24,
     fields: {
-      address: { offset: 0, size: 16 },
-      port: { offset: 16, size: 2 },
+      ipv4: { offset: 0, size: 4 },
+      ipv6: { offset: 4, size: 16 },
+      port: { offset: 20, size: 2 },
     },
   },
   vtep: {
@@ -578,23 +579,26 @@ export const portKey: Codec<PortKey> = {
 };
 
 export interface Settings {
-  readonly address: Uint8Array;
+  readonly ipv4: Uint8Array;
+  readonly ipv6: Uint8Array;
   readonly port: number;
 }
 
 export const settings: Codec<Settings> = {
   size: 24,
-  encode({ address, port }) {
+  encode({ ipv4, ipv6, port }) {
     const view = new DataView(new ArrayBuffer(24));
-    put(view, 0, 16, address);
-    view.setUint16(16, port);
+    put(view, 0, 4, ipv4);
+    put(view, 4, 16, ipv6);
+    view.setUint16(20, port);
     return new Uint8Array(view.buffer);
   },
   decode(bytes) {
     const view = viewOf(bytes, 24);
     return {
-      address: bytes.slice(0, 16),
-      port: view.getUint16(16),
+      ipv4: bytes.slice(0, 4),
+      ipv6: bytes.slice(4, 20),
+      port: view.getUint16(20),
     };
   },
 };

@@ -4,10 +4,10 @@
  *   wh<12 digits>  wc<12 digits>   host's and container's end of an endpoint's veth pair
  *   weft<port>                     the collect-metadata vxlan device of a UDP port
  *
- *   <bpf dir>/v1/maps/<map>        the tables
- *   <bpf dir>/v1/flood/<vni>       the lists in the table flood
- *   <bpf dir>/v1/links/<device>    what holds a program to a device
- *   <bpf dir>/v1/endpoints/<id>/   an empty directory: the whole id of an endpoint that has a port here
+ *   <bpf dir>/v2/maps/<map>        the tables
+ *   <bpf dir>/v2/flood/<vni>       the lists in the table flood
+ *   <bpf dir>/v2/links/<device>    what holds a program to a device
+ *   <bpf dir>/v2/endpoints/<id>/   an empty directory: the whole id of an endpoint that has a port here
  */
 
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ import type { EndpointId } from '../../core/identity.ts';
 import type { PortInterfaces } from '../../ports/data-path.ts';
 
 /** Grows when records.h changes so that an old program cannot read a new map. */
-const schema = 'v1';
+export const schema = 'v2';
 
 export interface Directories {
   readonly root: string;

@@ -14,6 +14,7 @@ import {
 import { type MacAddress, macBytes, macFromBytes } from '../../core/mac.ts';
 import type { Vtep } from '../../core/model.ts';
 import { parseVni, type Vni } from '../../core/vni.ts';
+import { addressOf as vtepAddress, vtepOf } from '../../core/vtep.ts';
 import * as struct from './layout.gen.ts';
 import type { Codec } from './table.ts';
 
@@ -82,10 +83,16 @@ export const index: Codec<number> = {
 
 /** Null before the first start. */
 export const settingsRecord: Codec<Vtep | null> = {
-  encode: (vtep) => struct.settings.encode({ address: bytesOf(vtep?.address ?? null), port: vtep?.port ?? 0 }),
+  encode: (vtep) => {
+    const ipv4 = vtep === null ? null : vtepAddress(vtep, 'ipv4');
+    const ipv6 = vtep === null ? null : vtepAddress(vtep, 'ipv6');
+    return struct.settings.encode({ ...addressFields(ipv4, ipv6), port: vtep?.port ?? 0 });
+  },
   decode: (bytes) => {
-    const { address, port } = struct.settings.decode(bytes);
-    return isZero(address) ? null : { address: addressOf(address), port };
+    const { ipv4, ipv6, port } = struct.settings.decode(bytes);
+    const addresses = [ipv4, ipv6].filter((field) => !isZero(field)).map(addressOf);
+    const [first, ...others] = addresses;
+    return first === undefined ? null : vtepOf([first, ...others], port);
   },
 };
 
@@ -138,8 +145,7 @@ export const peerRecord: Codec<number> = {
 
 export const portRecord: Codec<PortRecord> = {
   encode: ({ vni, mtuBytes, mac, ipv4, ipv6 }) => {
-    const addresses = { ipv4: ipv4 === null ? new Uint8Array(4) : addressBytes(ipv4), ipv6: bytesOf(ipv6) };
-    return struct.port.encode({ vni, mtu: mtuBytes, mac: macBytes(mac), ...addresses, flags: 0 });
+    return struct.port.encode({ vni, mtu: mtuBytes, mac: macBytes(mac), ...addressFields(ipv4, ipv6), flags: 0 });
   },
   decode: (bytes) => {
     const { vni, mtu, mac, ipv4, ipv6 } = struct.port.decode(bytes);
@@ -200,6 +206,10 @@ export const floodRecord: Codec<Target | null> = {
     return kind === FLOOD_REMOTE ? { kind: 'remote', vtepId: target } : null;
   },
 };
+
+function addressFields(ipv4: Address | null, ipv6: Address | null) {
+  return { ipv4: ipv4 === null ? new Uint8Array(4) : addressBytes(ipv4), ipv6: bytesOf(ipv6) };
+}
 
 function bytesOf(address: Address | null): Uint8Array {
   return address === null ? new Uint8Array(16) : mappedBytes(address);

@@ -36,6 +36,7 @@ function returns<Value>(codec: Codec<Value>, ...values: readonly Value[]): void 
 test('every record comes back from its bytes, with and without what may be absent', () => {
   returns(index, 0, 7, 0xffff_ffff);
   returns(settingsRecord, null, { address: ipv4, port: 14789 }, { address: ipv6, port: 65535 });
+  returns(settingsRecord, { address: ipv4, port: 14789, alternate: ipv6 });
   returns(networkKey, vni);
   returns(networkRecord, { mtuBytes: 1450, multicast: true }, { mtuBytes: 68, multicast: false });
   returns(peerKey, { vni, vtep: ipv4 }, { vni, vtep: ipv6 });
@@ -73,7 +74,7 @@ test('bytes lie as the programs read them: ports and addresses in network order'
 });
 
 function settingsField(bytes: Uint8Array): { readonly port: Uint8Array } {
-  return { port: bytes.subarray(16, 18) };
+  return { port: bytes.subarray(20, 22) };
 }
 
 const raw = {
