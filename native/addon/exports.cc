@@ -27,6 +27,7 @@ static constexpr Export kExports[] = {
     {"mapUpdate", MapUpdate},
     {"mapDelete", MapDelete},
     {"mapEntries", MapEntries},
+    {"mapDigest", MapDigest},
     {"mapUpdateBatch", MapUpdateBatch},
     {"mapDeleteBatch", MapDeleteBatch},
     {"createArray", CreateArray},

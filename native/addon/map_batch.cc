@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <vector>
 
 #include "failure.h"
@@ -79,6 +80,24 @@ void ReadOneByOne(Napi::Env env, int fd, const MapShape& shape, Entries& entries
   Fail(env, "bpf", EAGAIN, "the map changes faster than it can be read");
 }
 
+Entries ReadAll(Napi::Env env, int fd, const MapShape& shape) {
+  Entries entries;
+  if (!ReadByBatch(env, fd, shape, entries)) ReadOneByOne(env, fd, shape, entries);
+  return entries;
+}
+
+/// Eight bytes at a time into a 64-bit state; the multipliers are those of splitmix64 (Steele et al., 2014).
+uint64_t Mix(uint64_t state, const uint8_t* bytes, size_t size) {
+  for (size_t at = 0; at < size; at += sizeof state) {
+    uint64_t word = 0;
+    memcpy(&word, bytes + at, std::min(sizeof word, size - at));
+    state = (state ^ word) * 0xbf58476d1ce4e5b9;
+    state = (state ^ (state >> 30)) * 0x94d049bb133111eb;
+    state ^= state >> 31;
+  }
+  return state;
+}
+
 /// Updates one by one from `done` on; returns the error that stopped it, with `done` moved along.
 int UpdateOneByOne(int fd, const MapShape& shape, const Bytes& keys, const Bytes& values, uint32_t count,
                    uint32_t& done) {
@@ -137,13 +156,24 @@ Napi::Value MapEntries(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const int fd = ToInt(info[0]);
   const MapShape shape = ShapeOf(env, fd);
-  Entries entries;
-  if (!ReadByBatch(env, fd, shape, entries)) ReadOneByOne(env, fd, shape, entries);
+  const Entries entries = ReadAll(env, fd, shape);
   Napi::Object result = Napi::Object::New(env);
   result.Set("count", static_cast<double>(entries.count));
   result.Set("keys", FromBytes(env, entries.keys.data(), entries.count * shape.key_size));
   result.Set("values", FromBytes(env, entries.values.data(), entries.count * shape.value_size));
   return result;
+}
+
+Napi::Value MapDigest(const Napi::CallbackInfo& info) {
+  const int fd = ToInt(info[0]);
+  const MapShape shape = ShapeOf(info.Env(), fd);
+  const Entries entries = ReadAll(info.Env(), fd, shape);
+  uint64_t digest = entries.count;
+  for (size_t i = 0; i < entries.count; i++) {
+    const uint64_t key = Mix(shape.key_size, &entries.keys[i * shape.key_size], shape.key_size);
+    digest += Mix(key, &entries.values[i * shape.value_size], shape.value_size);
+  }
+  return Napi::BigInt::New(info.Env(), digest);
 }
 
 Napi::Value MapUpdateBatch(const Napi::CallbackInfo& info) {

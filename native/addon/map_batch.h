@@ -6,5 +6,6 @@
 #include <napi.h>
 
 Napi::Value MapEntries(const Napi::CallbackInfo& info);
+Napi::Value MapDigest(const Napi::CallbackInfo& info);
 Napi::Value MapUpdateBatch(const Napi::CallbackInfo& info);
 Napi::Value MapDeleteBatch(const Napi::CallbackInfo& info);

@@ -22,7 +22,7 @@ export function statusScreen(status: StatusReport): string {
     section('networks', String(networks.length), networks.length === 0 ? '' : networksTable(networks)),
     section('peers', `${reachable} of ${peers.length} reachable`, peers.length === 0 ? '' : peersTable(peers)),
     countSection('drops', 'REASON', 'PACKETS', drops),
-    countSection('repairs', 'TABLE', 'ROWS', repairs),
+    countSection('repairs', 'KIND', 'COUNT', repairs),
     ...(isEmpty(forgotten) ? [] : [countSection('released, forgotten by the engine', 'KIND', 'COUNT', forgotten)]),
     section('problems', problems.length === 0 ? 'none' : String(problems.length), problems.join('\n')),
     ...(notes.length === 0 ? [] : [section('notes', String(notes.length), notes.join('\n'))]),

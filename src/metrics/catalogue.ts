@@ -130,9 +130,9 @@ export const catalogue: readonly Metric[] = [
   {
     name: 'weft_repairs_total',
     kind: 'counter',
-    help: 'Rows of the data path that were found changed and put right, by table.',
-    labels: ['table'],
-    read: ({ status }) => Object.entries(status.repairs).map(([table, count]) => value({ table }, count)),
+    help: 'What of the data path was found changed by someone else and put right, by kind: a table, or address, device, pin, program, settings.',
+    labels: ['kind'],
+    read: ({ status }) => Object.entries(status.repairs).map(([kind, count]) => value({ kind }, count)),
   },
   {
     name: 'weft_forgotten_total',

@@ -55,6 +55,7 @@ export interface Addon {
   mapUpdate(fd: number, key: Uint8Array, value: Uint8Array, flags: number): void;
   mapDelete(fd: number, key: Uint8Array): boolean;
   mapEntries(fd: number): PackedEntries;
+  mapDigest(fd: number): bigint;
   mapUpdateBatch(fd: number, count: number, keys: Uint8Array, values: Uint8Array): void;
   mapDeleteBatch(fd: number, count: number, keys: Uint8Array): number;
   createArray(name: string, valueSize: number, count: number, values: Uint8Array): number;

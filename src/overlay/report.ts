@@ -18,7 +18,7 @@ export interface StatusReport {
   readonly networks: readonly NetworkReport[];
   /** Packets not delivered, by reason. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Rows of the data path that were found changed and put right, by table. */
+  /** What of the data path was found changed by someone else and put right, by kind: a table, or what is below them. */
   readonly repairs: Readonly<Record<string, number>>;
   /** Endpoints and networks that were released because the Docker engine did not have them any more, by kind. */
   readonly forgotten: Readonly<Record<string, number>>;

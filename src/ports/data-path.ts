@@ -34,6 +34,10 @@ export interface DataPath {
   readonly reason: string;
   /** The tables as the kernel has them now, read afresh; provisional entries are left out. */
   read(): Promise<ForwardingState>;
+  /** Whether the kernel has what the last `read` saw, and nothing was applied since: far cheaper than reading. */
+  isIntact(): Promise<boolean>;
+  /** How often something that no entry describes (a device, a program, a pin) was put right since opening, by kind. */
+  repairs(): Readonly<Record<string, number>>;
   /**
    * Brings the kernel to the changed state, in the given order. Idempotent: putting what is there and removing what is
    * not are success. Putting a port creates its interfaces, removing it deletes them. @throws on the first change that

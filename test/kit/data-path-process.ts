@@ -1,21 +1,27 @@
 /**
  * A data path in a process of its own, for tests that kill one: run it in a node's network namespace with
  * `BPF_DIR VTEP_ADDRESS PORT HOOK`. Each line on standard input is a request, each line on standard output its answer;
- * the first says that it is open. `{"desired": entries}` brings the kernel to these entries.
+ * the first says that it is open. `{"desired": entries}` brings the kernel to these entries; `{"model": model}` keeps it
+ * there, looking every half second.
  */
 
 import { createInterface } from 'node:readline';
 import { parseAddress } from '../../src/core/address.ts';
 import { diff } from '../../src/core/change.ts';
 import { type ForwardingEntry, stateOf } from '../../src/core/forwarding.ts';
+import type { Model } from '../../src/core/model.ts';
 import { openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
 import { messageOf } from '../../src/errors.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
+import { createReconciler, type Reconciler } from '../../src/overlay/reconciler.ts';
 import type { DataPath } from '../../src/ports/data-path.ts';
 
 export type Request =
   | { readonly desired: readonly ForwardingEntry[] }
-  | { readonly ask: 'state' | 'counters' | 'events' | 'close' };
+  | { readonly model: Model }
+  | { readonly ask: 'state' | 'counters' | 'events' | 'repairs' | 'close' };
+
+const auditMs = 500;
 
 const [bpfDir = '', address = '', port = '', hook = ''] = process.argv.slice(2);
 const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
@@ -27,9 +33,11 @@ const dataPath = await openEbpfDataPath({
   netlink,
   log: { debug: () => {}, info: () => {}, warn: write, error: write },
   hook: hook === 'clsact' ? 'clsact' : 'tcx',
+  keepMs: auditMs,
 });
 const ended = new AbortController();
 const events: unknown[] = [];
+const kept: Reconciler[] = [];
 const listening = gather();
 tell({ reason: dataPath.reason });
 
@@ -38,11 +46,15 @@ for await (const line of createInterface({ input: process.stdin })) {
 }
 ended.abort();
 await listening;
+for (const reconciler of kept) await reconciler.close();
 await dataPath.close();
 await netlink.close();
 
 async function gather(): Promise<void> {
-  for await (const event of dataPath.events(ended.signal)) events.push(event);
+  for await (const event of dataPath.events(ended.signal)) {
+    events.push(event);
+    if (event.kind === 'drift') for (const reconciler of kept) reconciler.suspect();
+  }
 }
 
 async function answer(opened: DataPath, request: Request): Promise<unknown> {
@@ -51,6 +63,13 @@ async function answer(opened: DataPath, request: Request): Promise<unknown> {
     await opened.apply(changes);
     return { changes: changes.length };
   }
+  if ('model' in request) {
+    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: write };
+    const reconciler = createReconciler(opened, () => request.model, log, auditMs);
+    kept.push(reconciler);
+    return { started: await reconciler.start() };
+  }
+  if (request.ask === 'repairs') return { repairs: kept[0]?.repairs() };
   if (request.ask === 'state') return { state: [...(await opened.read()).values()] };
   if (request.ask === 'counters') return { counters: await opened.counters() };
   if (request.ask === 'events') return { events: events.splice(0) };

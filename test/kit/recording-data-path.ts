@@ -48,6 +48,8 @@ export function createRecordingDataPath(): RecordingDataPath {
     withdrawn: [],
     broken: new Set(),
     read: async () => dataPath.state,
+    isIntact: async () => false,
+    repairs: () => ({}),
     apply: async (changes) => apply(dataPath, changes),
     interfacesOf: (id) => ({ hostInterface: `wh${id.slice(0, 12)}`, containerInterface: `wc${id.slice(0, 12)}` }),
     withdraw: async (vni, mac) => {

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ForwardingEntry } from '../../src/core/forwarding.ts';
-import type { Endpoint } from '../../src/core/model.ts';
+import type { Endpoint, Model } from '../../src/core/model.ts';
 import { interfacesOf } from '../../src/datapath/ebpf/names.ts';
 import type { DataPathEvent, PacketCounters } from '../../src/ports/data-path.ts';
 import type { Request } from './data-path-process.ts';
@@ -17,6 +17,9 @@ import { run } from './own-namespace.ts';
 
 export interface NodeProcess {
   desire(entries: Iterable<ForwardingEntry>): Promise<number>;
+  /** Brings the data path to the model and keeps it there; to be called once. */
+  keep(model: Model): Promise<void>;
+  repairs(): Promise<Readonly<Record<string, number>>>;
   counters(): Promise<PacketCounters>;
   events(): Promise<readonly DataPathEvent[]>;
   /** Without warning, as a crash would. */
@@ -109,6 +112,8 @@ export async function startNode(node: string, parameters: readonly string[]): Pr
 
   return {
     desire: async (entries) => Number((await ask({ desired: [...entries] }))['changes']),
+    keep: async (model) => void (await ask({ model })),
+    repairs: async () => (await ask({ ask: 'repairs' }))['repairs'] as Record<string, number>,
     counters: async () => (await ask({ ask: 'counters' }))['counters'] as PacketCounters,
     events: async () => (await ask({ ask: 'events' }))['events'] as DataPathEvent[],
     kill: () => ending(child, () => child.kill('SIGKILL')),

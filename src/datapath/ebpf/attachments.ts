@@ -48,6 +48,24 @@ export function createAttachments(hook: Hook, directory: string): Attachments {
   return hook === 'tcx' ? tcxAttachments(directory) : clsactAttachments();
 }
 
+/** The same attachments; tells when something this process had attached was taken off or replaced by someone else. */
+export function watchAttachments(attachments: Attachments, onRepair: () => void): Attachments {
+  const attached = new Map<string, number>();
+  return {
+    ...attachments,
+    attach: (program, device) => {
+      const wasHere = attached.get(device.name) === device.index && !attachments.isAttached(program, device);
+      attachments.attach(program, device);
+      attached.set(device.name, device.index);
+      if (wasHere) onRepair();
+    },
+    detach: (device) => {
+      attached.delete(device.name);
+      attachments.detach(device);
+    },
+  };
+}
+
 function tcxAttachments(directory: string): Attachments {
   const pathOf = (device: string) => join(directory, linkName(device));
   const unpin = (device: string) => rmSync(pathOf(device), { force: true });

@@ -20,7 +20,8 @@ import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import type { DataPath } from '../../ports/data-path.ts';
 import type { Log } from '../../ports/log.ts';
-import { createAttachments, type Device, type Hook } from './attachments.ts';
+import { createAttachments, type Device, type Hook, watchAttachments } from './attachments.ts';
+import { createAudit } from './audit.ts';
 import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
 import { createEvents, decodeEvent, type Events } from './events.ts';
@@ -31,6 +32,7 @@ import { loadPrograms, type Programs } from './programs.ts';
 import { createQueue } from './queue.ts';
 import { readState } from './reading.ts';
 import { removePins } from './remove.ts';
+import { createRepairs, type Repairs } from './repairs.ts';
 import { openTables, type Tables } from './tables.ts';
 import { createTunnels } from './tunnels.ts';
 import { startUpkeep, type Verdict } from './upkeep.ts';
@@ -49,6 +51,8 @@ export interface EbpfOptions {
   readonly features?: KernelFeatures;
   /** tcx where the kernel has it, when absent. */
   readonly hook?: Hook;
+  /** How often devices and programs are looked at; shorter in tests. */
+  readonly keepMs?: number;
 }
 
 interface Parts {
@@ -61,6 +65,7 @@ interface Parts {
   readonly names: Names;
   readonly foundation: Foundation;
   readonly events: Events;
+  readonly repairs: Repairs;
 }
 
 /**
@@ -76,7 +81,7 @@ export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> 
     try {
       const parts = assemble(options, programs, hook);
       await adopt(parts);
-      return operate(parts, `eBPF with ${hook}; kernel ${release()}`);
+      return operate(parts, options.keepMs, `eBPF with ${hook}; kernel ${release()}`);
     } catch (error) {
       programs.close();
       throw error;
@@ -102,16 +107,18 @@ async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Pr
 function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook: Hook): Parts {
   const tables = openTables(programs);
   const { links, endpoints } = programs.directories;
-  const attachments = createAttachments(hook, links);
-  const tunnels = createTunnels(netlink, attachments, programs.fromTunnel);
+  const repairs = createRepairs();
+  const attachments = watchAttachments(createAttachments(hook, links), () => repairs.count('program'));
+  const onRepair = () => repairs.count('device');
+  const tunnels = createTunnels({ netlink, attachments, program: programs.fromTunnel, onRepair });
   const vteps = createVteps({ table: tables.vteps, size: tables.vtepSlots, ownPort: vtep.port, netlink, tunnels });
   const program = programs.fromContainer;
   const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments });
   const { indexOf, endpointAt } = ports;
   const { idOf, addressOf } = vteps;
   const names = { indexOf, endpointAt, idOf, addressOf };
-  const foundation = createFoundation({ vtep, netlink, tables, programs, attachments, tunnels, vteps });
-  return { netlink, log, programs, tables, vteps, ports, names, foundation, events: createEvents() };
+  const foundation = createFoundation({ vtep, netlink, tables, programs, attachments, tunnels, vteps, repairs });
+  return { netlink, log, programs, tables, vteps, ports, names, foundation, events: createEvents(), repairs };
 }
 
 /** Takes over what another process left. Programs are replaced on receiving devices first, on sending ones last. */
@@ -124,10 +131,11 @@ async function adopt({ netlink, log, vteps, ports, foundation }: Parts): Promise
   log.info({ vteps: known.length }, 'data path opened');
 }
 
-function operate(parts: Parts, reason: string): DataPath {
+function operate(parts: Parts, keepMs: number | undefined, reason: string): DataPath {
   const { programs, tables, foundation, events } = parts;
   const queue = createQueue();
   const report = createReport(parts);
+  const audit = createAudit(parts);
   const ring = ringOpen(programs.map('events'), (bytes) => {
     const event = decodeEvent(bytes);
     if (event !== null) events.emit(event);
@@ -135,8 +143,14 @@ function operate(parts: Parts, reason: string): DataPath {
   const upkeep = startUpkeep({
     judge: (change) => judge(parts, change),
     refresh: () => queue.run(async () => report(await foundation.lay())),
+    keep: () =>
+      queue.run(async () => {
+        const problems = await foundation.keep();
+        if (problems !== null) report(problems);
+      }),
     isSound: (device) => isSound(parts, device),
     drift: (what) => events.emit({ kind: 'drift', what }),
+    ...(keepMs === undefined ? {} : { keepMs }),
   });
   const onVteps = async (problems: readonly string[]) => {
     report(problems);
@@ -146,8 +160,18 @@ function operate(parts: Parts, reason: string): DataPath {
   return {
     kind: 'ebpf',
     reason,
-    read: () => queue.run(() => readState(parts)),
-    apply: (changes) => queue.run(() => applyChanges({ ...parts, onVteps }, changes)),
+    read: () =>
+      queue.run(async () => {
+        await audit.begin();
+        return readState(parts);
+      }),
+    isIntact: () => queue.run(() => audit.isIntact()),
+    repairs: () => parts.repairs.counts(),
+    apply: (changes) =>
+      queue.run(() => {
+        audit.forget();
+        return applyChanges({ ...parts, onVteps }, changes);
+      }),
     interfacesOf,
     withdraw: (vni, mac) =>
       queue.run(async () => {

@@ -21,6 +21,7 @@ import {
   createArray,
   type MapFd,
   mapDelete,
+  mapDigest,
   mapEntries,
   mapInfo,
   mapLookup,
@@ -41,6 +42,8 @@ export interface FloodLists {
   put(vni: Vni, copies: readonly Target[]): void;
   remove(vni: Vni): void;
   lists(): ReadonlyArray<readonly [Vni, readonly Target[]]>;
+  /** Another text when any list is another, or has other slots. */
+  digest(): string;
 }
 
 /** Where a network's list is found. */
@@ -75,6 +78,13 @@ export function createFloodLists(map: MapFd, pins: string): FloodLists {
         const slots = withList(map, { vni, path: pinOf(vni) }, readSlots) ?? [];
         return [vni, slots.filter((slot) => slot !== null)] as const;
       }),
+    digest: () => {
+      const all = mapEntries(map).map(([key, id]) => {
+        const vni = networkKey.decode(key);
+        return `${vni} ${index.decode(id)} ${withList(map, { vni, path: pinOf(vni) }, mapDigest)}`;
+      });
+      return all.sort().join();
+    },
   };
 }
 

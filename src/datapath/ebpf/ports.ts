@@ -111,6 +111,7 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     },
     remove: async ({ endpoint }) => {
       const name = interfacesOf(endpoint).hostInterface;
+      if (hasOtherOwner(directory, endpoint)) return void indexes.delete(endpoint);
       const index = (await netlink.linkByName(name))?.index ?? indexes.get(endpoint) ?? strangerIndex(endpoint);
       if (index !== null) forget(endpoint, index);
       await netlink.deleteLink(name);
@@ -184,6 +185,13 @@ function broken(endpoint: EndpointId, row: PortRecord | undefined): PortEntry {
 
 function isRecorded(directory: string, endpoint: EndpointId): boolean {
   return existsSync(join(directory, endpoint));
+}
+
+/** What was called by its interface, because its id was not recorded, has been put under its whole id meanwhile. */
+function hasOtherOwner(directory: string, endpoint: EndpointId): boolean {
+  const { hostInterface } = interfacesOf(endpoint);
+  const owner = readdirSync(directory).find((id) => interfacesOf(id as EndpointId).hostInterface === hostInterface);
+  return owner !== undefined && owner !== endpoint;
 }
 
 function forgetRecorded(directory: string, endpoint: EndpointId): void {

@@ -3,19 +3,22 @@
  * a bpf file system, and nowhere else would they outlive the daemon.
  */
 
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { overlayError } from '../../errors.ts';
 import { closeFd, errnoOf, loadObject, type MapFd, type ProgramFd } from '../../native/binding.ts';
 import { isBpfFileSystem, type KernelFeatures } from '../../native/probe.ts';
 import { type Directories, directoriesOf } from './names.ts';
+import { makeDirectories } from './pins.ts';
 
 export interface Programs {
   readonly fromContainer: ProgramFd;
   readonly fromUnderlay: ProgramFd;
   readonly fromTunnel: ProgramFd;
   readonly directories: Directories;
+  /** All that are pinned, by name. */
+  readonly maps: ReadonlyMap<string, MapFd>;
   /** @throws BPF_FAILED when the object has no such map */
   map(name: string): MapFd;
   /** What is attached and pinned stays. */
@@ -28,7 +31,9 @@ const decapL4Udp = 1 << 9;
 
 /** @throws CONFIG_INVALID without a bpf file system, BPF_FAILED */
 export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs {
-  const directories = makeDirectories(bpfDir);
+  requireBpfFileSystem(bpfDir);
+  const directories = directoriesOf(bpfDir);
+  makeDirectories(directories);
   const object = load(directories, features);
   const { programs, maps } = object;
   const program = (name: string) => found(programs, `program ${name}`, name);
@@ -37,6 +42,7 @@ export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs
     fromUnderlay: program('from_underlay'),
     fromTunnel: program('from_tunnel'),
     directories,
+    maps,
     map: (name) => found(maps, `map ${name}`, name),
     close: () => {
       for (const fd of [...programs.values(), ...maps.values()]) closeFd(fd);
@@ -45,20 +51,16 @@ export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs
 }
 
 /** @throws CONFIG_INVALID */
-function makeDirectories(bpfDir: string): Directories {
+function requireBpfFileSystem(bpfDir: string): void {
   let mounted = bpfDir;
   while (!existsSync(mounted)) mounted = dirname(mounted);
-  if (!isBpfFileSystem(mounted)) {
-    const remedy = 'mount one with: mount -t bpf bpf /sys/fs/bpf, and choose a directory below it';
-    throw overlayError('CONFIG_INVALID', {
-      setting: '--bpf-dir',
-      problem: `${bpfDir} is not on a bpf file system`,
-      remedy,
-    });
-  }
-  const directories = directoriesOf(bpfDir);
-  for (const directory of Object.values(directories)) mkdirSync(directory, { recursive: true, mode: 0o700 });
-  return directories;
+  if (isBpfFileSystem(mounted)) return;
+  const remedy = 'mount one with: mount -t bpf bpf /sys/fs/bpf, and choose a directory below it';
+  throw overlayError('CONFIG_INVALID', {
+    setting: '--bpf-dir',
+    problem: `${bpfDir} is not on a bpf file system`,
+    remedy,
+  });
 }
 
 function load({ root, maps }: Directories, { decapL4 }: KernelFeatures) {

@@ -23,15 +23,28 @@ export interface Tunnels {
   close(port: number): Promise<void>;
 }
 
-export function createTunnels(netlink: Netlink, attachments: Attachments, program: ProgramFd): Tunnels {
+interface TunnelSurroundings {
+  readonly netlink: Netlink;
+  readonly attachments: Attachments;
+  readonly program: ProgramFd;
+  /** Called when a device that was open is not there, or down. */
+  onRepair(): void;
+}
+
+export function createTunnels({ netlink, attachments, program, onRepair }: TunnelSurroundings): Tunnels {
+  const opened = new Set<number>();
   return {
     open: async (port) => {
       const existing = await netlink.linkByName(tunnelName(port));
+      const isLost = opened.has(port) && existing?.isUp !== true;
       const device = existing === null ? await create(netlink, port) : await adopt(netlink, port, existing);
       if (!attachments.isAttached(program, device)) attachments.attach(program, device);
+      opened.add(port);
+      if (isLost) onRepair();
       return device;
     },
     close: async (port) => {
+      opened.delete(port);
       const name = tunnelName(port);
       const existing = await netlink.linkByName(name);
       if (existing !== null && mismatch(existing, port) === null) await netlink.deleteLink(name);

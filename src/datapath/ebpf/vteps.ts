@@ -86,7 +86,7 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
     for (const { id, record } of wanted) {
       const resolved = await resolver.resolve(record);
       const written = slots.get(record.address);
-      if (JSON.stringify(written?.record) !== JSON.stringify(resolved)) changed.push({ id, record: resolved });
+      if (written === undefined || !isSame(written.record, resolved)) changed.push({ id, record: resolved });
     }
     table.put(changed.map(({ id, record }) => [id, record]));
     remember([...slots.values(), ...changed]);
@@ -97,9 +97,15 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
   return {
     read: () => {
       const read = [...table.rows()].flatMap(([id, record]) => (record === null ? [] : [{ id, record }]));
+      const written = slots;
       remember(read);
       if (lastId === 0) lastId = Math.max(0, ...read.map(({ id }) => id));
-      return read.map(({ record: { address, port } }) => ({ table: 'vtep' as const, address, port }));
+      const isOurs = ({ record }: Slot) => isSame(written.get(record.address)?.record ?? record, record);
+      return read.map((slot) => {
+        const { address, port } = slot.record;
+        // No VTEP has port 0: the diff puts the row again, with its next hop.
+        return { table: 'vtep' as const, address, port: isOurs(slot) ? port : 0 };
+      });
     },
     idOf: (address) => slots.get(address)?.id ?? null,
     addressOf: (id) => addresses.get(id) ?? null,
@@ -125,6 +131,11 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
     ports,
     underlays: () => new Set([...slots.values()].map(({ record }) => record.ifindex).filter((index) => index !== 0)),
   };
+}
+
+/** Records are written with their fields in one order. */
+function isSame(left: VtepRecord, right: VtepRecord): boolean {
+  return JSON.stringify(left) === JSON.stringify(right);
 }
 
 const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null } as const;

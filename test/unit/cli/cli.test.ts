@@ -105,7 +105,7 @@ drops: 312
   source_mac       12
 
 repairs: 2
-  TABLE  ROWS
+  KIND  COUNT
   fdb       2
 
 released, forgotten by the engine: 5

@@ -33,7 +33,7 @@ test('a scrape tells everything that status tells', async () => {
     'weft_peer_round_trip_seconds{peer="beta2"} 0.0004567',
     'weft_store_state{store="consul",state="live"} 1',
     'weft_store_state{store="consul",state="down"} 0',
-    'weft_repairs_total{table="fdb"} 2',
+    'weft_repairs_total{kind="fdb"} 2',
     'weft_forgotten_total{kind="endpoint"} 4',
     'weft_engine_connected 1',
     'weft_problems 1',
