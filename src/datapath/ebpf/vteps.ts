@@ -133,9 +133,9 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
   };
 }
 
-/** Records are written with their fields in one order. */
 function isSame(left: VtepRecord, right: VtepRecord): boolean {
-  return JSON.stringify(left) === JSON.stringify(right);
+  const names = Object.keys(left) as readonly (keyof VtepRecord)[];
+  return names.every((name) => left[name] === right[name]);
 }
 
 const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null } as const;
