@@ -166,7 +166,7 @@ static __always_inline int receive_group(struct __sk_buff *skb, __u32 vni)
 	return TC_ACT_SHOT;
 }
 
-static __always_inline int arrive(struct __sk_buff *skb, struct origin *origin)
+static __always_inline int arrive_over(__u8 underlay, struct __sk_buff *skb, struct origin *origin)
 {
 	struct frame frame = {};
 	__u32 ifindex = 0;
@@ -174,7 +174,7 @@ static __always_inline int arrive(struct __sk_buff *skb, struct origin *origin)
 	__u8 tos;
 	int verdict, mark;
 
-	verdict = outer_read(skb, origin, &frame, &tos);
+	verdict = outer_read(underlay, skb, origin, &frame, &tos);
 	if (!verdict)
 		verdict = admit(skb, origin, &frame);
 	if (verdict)
@@ -184,10 +184,10 @@ static __always_inline int arrive(struct __sk_buff *skb, struct origin *origin)
 			     local_port(origin->vni, frame.destination, &ifindex);
 	if (verdict)
 		return verdict;
-	mark = ecn_combine(skb, frame.family, tos, OUTER_LENGTH);
+	mark = ecn_combine(skb, frame.family, tos, overhead(underlay));
 	if (mark < 0)
 		return mark;
-	verdict = outer_remove(skb, &frame);
+	verdict = outer_remove(underlay, skb, &frame);
 	if (verdict)
 		return verdict;
 	origin->frame = 0;
@@ -197,6 +197,18 @@ static __always_inline int arrive(struct __sk_buff *skb, struct origin *origin)
 		return receive_group(skb, origin->vni);
 	count(DECAPSULATED, skb->len);
 	return deliver(skb, ifindex, frame.family);
+}
+
+static __noinline int arrive_over_ipv6(struct __sk_buff *skb, struct origin *origin)
+{
+	return arrive_over(AF_INET6, skb, origin);
+}
+
+static __always_inline int arrive(struct __sk_buff *skb, struct origin *origin)
+{
+	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		return arrive_over_ipv6(skb, origin);
+	return arrive_over(AF_INET, skb, origin);
 }
 
 SEC("tc")

@@ -107,9 +107,14 @@ test('what containers send broken is answered, sent or dropped, and counted once
 test('what arrives broken is delivered, dropped or left to the kernel, and counted once unless it is not ours', () => {
   const below = generator(seed + 1);
   const macs = { destinationMac: underlayMac, sourceMac: '02:11:00:00:00:02' };
-  const outer = { ...macs, source: nodes.c, destination: nodes.own, sourcePort: 50000, port: tunnelPort, vni };
-  const turned = patterns.map((frame) =>
-    vxlan(outer, bytes(frame.subarray(6, 12), frame.subarray(0, 6), frame.subarray(12))),
+  const outer = { ...macs, sourcePort: 50000, port: tunnelPort, vni };
+  const turned = [
+    { source: nodes.c, destination: nodes.own },
+    { source: nodes.e, destination: nodes.own6 },
+  ].flatMap((underlay) =>
+    patterns.map((frame) =>
+      vxlan({ ...outer, ...underlay }, bytes(frame.subarray(6, 12), frame.subarray(0, 6), frame.subarray(12))),
+    ),
   );
   for (let index = 0; index < frames; index++) {
     const packet = broken(turned[below(turned.length)] ?? new Uint8Array(60), below);

@@ -29,6 +29,8 @@ export interface Packet {
   readonly id?: number;
   /** IPv4 flags and fragment offset; DF unless told. */
   readonly fragment?: number;
+  /** Flow label of IPv6. */
+  readonly label?: number;
 }
 
 export interface Arp {
@@ -48,6 +50,7 @@ export interface Outer {
   readonly port: number;
   readonly vni: number;
   readonly tos?: number;
+  readonly label?: number;
 }
 
 /** Also a group MAC or zero, which the core refuses and frames need. */
@@ -108,8 +111,8 @@ export function ipv4({
   return bytes(head, u16(checksum(head, addresses)), addresses, payload);
 }
 
-export function ipv6({ source, destination, transport, payload, tos = 0, ttl = 64 }: Packet): Uint8Array {
-  const head = bytes(u32((0x60000000 | (tos << 20)) >>> 0), u16(payload.length), transport, ttl);
+export function ipv6({ source, destination, transport, payload, tos = 0, ttl = 64, label = 0 }: Packet): Uint8Array {
+  const head = bytes(u32((0x60000000 | (tos << 20) | label) >>> 0), u16(payload.length), transport, ttl);
   return bytes(head, address(source), address(destination), payload);
 }
 
@@ -140,10 +143,13 @@ export function arp({ operation, senderMac, sender, targetMac, target }: Arp): U
   return bytes(u16(1), u16(protocols.ipv4), 6, 4, u16(operation), parties);
 }
 
-/** A VXLAN packet (RFC 7348 section 5) around a frame, as a VTEP sends it. */
+/** A VXLAN packet (RFC 7348 section 5) around a frame, as a VTEP sends it, over the family of its address. */
 export function vxlan(outer: Outer, frame: Uint8Array): Uint8Array {
   const payload = udp(outer.sourcePort, outer.port, bytes(u32(0x08000000), u32((outer.vni << 8) >>> 0), frame));
-  const { source, destination, tos = 0, destinationMac, sourceMac } = outer;
-  const packet = ipv4({ source, destination, transport: transports.udp, payload, tos });
-  return ethernet({ destination: destinationMac, source: sourceMac, protocol: protocols.ipv4, payload: packet });
+  const { source, destination, tos = 0, label = 0, destinationMac, sourceMac } = outer;
+  const [packet, protocol] = source.includes(':')
+    ? ([ipv6, protocols.ipv6] as const)
+    : ([ipv4, protocols.ipv4] as const);
+  const own = packet({ source, destination, transport: transports.udp, payload, tos, label });
+  return ethernet({ destination: destinationMac, source: sourceMac, protocol, payload: own });
 }

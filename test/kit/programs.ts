@@ -5,7 +5,8 @@
  *            b  10.0.0.2 fd00::2   local, port `wft2`
  *            c  10.0.0.3 fd00::3   remote, VTEP 1 = 192.0.2.2
  *            d  10.0.0.4 fd00::4   remote, VTEP 2 = 192.0.2.3, path MTU 1400
- *   own VTEP 192.0.2.1 on `wfu0`, tunnel port 14789
+ *            e  10.0.0.5 fd00::5   remote, VTEP 3 = 2001:db8::2
+ *   own VTEP 192.0.2.1 and 2001:db8::1 on `wfu0`, tunnel port 14789
  *
  * A run tells verdict, bytes, what was counted and which events came; redirects are not carried out, copies are.
  */
@@ -50,10 +51,18 @@ export const a: Station = { mac: '02:42:0a:00:00:01', ipv4: '10.0.0.1', ipv6: 'f
 export const b: Station = { mac: '02:42:0a:00:00:02', ipv4: '10.0.0.2', ipv6: 'fd00::2' };
 export const c: Station = { mac: '02:42:0a:00:00:03', ipv4: '10.0.0.3', ipv6: 'fd00::3' };
 export const d: Station = { mac: '02:42:0a:00:00:04', ipv4: '10.0.0.4', ipv6: 'fd00::4' };
+export const e: Station = { mac: '02:42:0a:00:00:05', ipv4: '10.0.0.5', ipv6: 'fd00::5' };
 /** In no table. */
 export const stranger: Station = { mac: '02:42:0a:00:00:63', ipv4: '10.0.0.99', ipv6: 'fd00::99' };
 
-export const nodes = { own: '192.0.2.1', c: '192.0.2.2', d: '192.0.2.3', unknown: '192.0.2.77' } as const;
+export const nodes = {
+  own: '192.0.2.1',
+  own6: '2001:db8::1',
+  c: '192.0.2.2',
+  d: '192.0.2.3',
+  e: '2001:db8::2',
+  unknown: '192.0.2.77',
+} as const;
 export const underlayMac = '02:11:00:00:00:01';
 
 export interface Outcome {
@@ -152,7 +161,7 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
     );
   }
   const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(map(name), key, value);
-  put('settings', u32(0), settings.encode({ ipv4: address(nodes.own), ipv6: new Uint8Array(16), port: tunnelPort }));
+  put('settings', u32(0), settings.encode({ ipv4: address(nodes.own), ipv6: address(nodes.own6), port: tunnelPort }));
   put(
     'networks',
     networkKey.encode({ vni }),
@@ -168,8 +177,10 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
   };
   put('vteps', u32(1), vtep.encode({ ...link, address: mapped(nodes.c), mtu: 1500 }));
   put('vteps', u32(2), vtep.encode({ ...link, address: mapped(nodes.d), mtu: 1400 }));
+  put('vteps', u32(3), vtep.encode({ ...link, address: mapped(nodes.e), mtu: 1500, family: 10 }));
   put('peers', peerKey.encode({ vni, address: mapped(nodes.c) }), peer.encode({ vtep: 1 }));
   put('peers', peerKey.encode({ vni, address: mapped(nodes.d) }), peer.encode({ vtep: 2 }));
+  put('peers', peerKey.encode({ vni, address: mapped(nodes.e) }), peer.encode({ vtep: 3 }));
   for (const [station, index] of [
     [a, indexes.a],
     [b, indexes.b],
@@ -180,10 +191,11 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
   for (const [station, id] of [
     [c, 1],
     [d, 2],
+    [e, 3],
   ] as const) {
     put('fdb', fdbKey.encode({ vni, mac: mac(station.mac) }), fdbEntry.encode({ ifindex: 0, vtep: id, flags: 0 }));
   }
-  for (const station of [a, b, c, d]) {
+  for (const station of [a, b, c, d, e]) {
     const entry = neighbour.encode({ mac: mac(station.mac), flags: 0 });
     put('neighbours', neighbourKey.encode({ vni, address: mapped(station.ipv4) }), entry);
     put('neighbours', neighbourKey.encode({ vni, address: mapped(station.ipv6) }), entry);

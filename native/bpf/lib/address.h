@@ -38,6 +38,11 @@ static __always_inline bool address_is_zero(const __be32 address[4])
 	return !(address[0] | address[1] | address[2] | address[3]);
 }
 
+static __always_inline bool address_is_mapped(const __be32 address[4])
+{
+	return !(address[0] | address[1]) && address[2] == bpf_htonl(0xffff);
+}
+
 /* address_is_link_local - fe80::/10 */
 static __always_inline bool address_is_link_local(const __be32 address[4])
 {

@@ -3,13 +3,19 @@
  * A packet from a remote VTEP.
  *
  *   1. is it a plain tunnel packet for us?   if not, it is the kernel's, untouched:
- *                                             fragments, options, padding, GBP, GPE
+ *                                             fragments, options, padding, GBP, GPE, and over IPv6
+ *                                             whatever has a UDP checksum
  *   2. may this VTEP and this source MAC send in this network?
  *   3. where does it go?                     one local port or all; never to another VTEP
- *   4. combine ECN, remove 50 bytes, hand over
+ *   4. combine ECN, remove 50 bytes (70 over IPv6), hand over
  *
  * Everything that may refuse comes before the packet is modified, so a refusal of step 4 still
  * leaves it to the kernel's device, which makes the same decisions through from_tunnel.
+ *
+ * Nothing but the UDP checksum protects the addresses of an IPv6 packet, so one that is there must
+ * be verified (RFC 8200 section 8.1), and a program cannot: the kernel does. Over IPv4 it need not be
+ * (RFC 7348 section 5). A checksum of zero is what other nodes of ours send, and is taken as it is
+ * (RFC 6935).
  */
 #ifndef WEFT_DECAPSULATE_H
 #define WEFT_DECAPSULATE_H
@@ -20,29 +26,76 @@
 #include "learn.h"
 #include "vxlan.h"
 
-/* Linux 6.3, not in Debian 12's headers. 6.1 refuses it, and inner IPv6 is left to the kernel. */
+/* Linux 6.3, not in Debian 12's headers. 6.1 refuses them, and what needs them is the kernel's. */
+#define ADJ_ROOM_DECAP_L3_IPV4 (1ULL << 7)
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 #define DECAPSULATE_FLAGS (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
-#define OUTER_LENGTH (ETH_HLEN + sizeof(struct outer_ipv4))
 
-static __always_inline bool outer_is_for_tunnel(const void *data, const struct settings *own)
+static __always_inline bool ipv4_is_for_tunnel(const struct outer_ipv4 *outer,
+					       const struct settings *own)
 {
-	const struct outer_ipv4 *outer = data + ETH_HLEN;
-
-	return ((const struct ethhdr *)data)->h_proto == bpf_htons(ETH_P_IP) &&
-	       outer->ip.protocol == IPPROTO_UDP && outer->ip.daddr == own->ipv4 &&
-	       *(const __u8 *)&outer->ip == IPV4_FIRST_BYTE && outer->udp.dest == own->port &&
+	return outer->ip.protocol == IPPROTO_UDP && outer->ip.daddr == own->ipv4 &&
+	       *(const __u8 *)&outer->ip == IPV4_FIRST_BYTE &&
+	       outer->tunnel.udp.dest == own->port &&
 	       !(outer->ip.frag_off & bpf_htons(~IPV4_DONT_FRAGMENT));
 }
 
-/* outer_is_plain - exact lengths, right checksum, no extension of VXLAN. */
-static __always_inline bool outer_is_plain(const struct outer_ipv4 *outer, __u32 length)
+/* A fragment or an extension header shows as another next header. */
+static __always_inline bool ipv6_is_for_tunnel(const struct outer_ipv6 *outer,
+					       const struct settings *own)
 {
-	__be32 first = outer->flags & bpf_htonl(VXLAN_FIRST_BYTE);
+	return outer->ip.nexthdr == IPPROTO_UDP &&
+	       address_equal(outer->ip.daddr.s6_addr32, own->ipv6) && ipv6_is_sound(&outer->ip) &&
+	       outer->tunnel.udp.dest == own->port;
+}
 
-	return bpf_ntohs(outer->ip.tot_len) == length - ETH_HLEN &&
-	       bpf_ntohs(outer->udp.len) == length - ETH_HLEN - sizeof(outer->ip) &&
-	       ipv4_header_sum(&outer->ip) == 0xffff && !(first & bpf_htonl(~VXLAN_FLAG_I));
+static __always_inline bool outer_is_for_tunnel(__u8 underlay, const void *data,
+						const struct settings *own)
+{
+	__be16 protocol = ((const struct ethhdr *)data)->h_proto;
+
+	if (underlay == AF_INET6)
+		return protocol == bpf_htons(ETH_P_IPV6) &&
+		       ipv6_is_for_tunnel(data + ETH_HLEN, own);
+	return protocol == bpf_htons(ETH_P_IP) && ipv4_is_for_tunnel(data + ETH_HLEN, own);
+}
+
+/* tunnel_is_plain - exact length, no extension of VXLAN. `bytes`: from the UDP header on. */
+static __always_inline bool tunnel_is_plain(const struct tunnel_header *tunnel, __u32 bytes)
+{
+	__be32 first = tunnel->flags & bpf_htonl(VXLAN_FIRST_BYTE);
+
+	return bpf_ntohs(tunnel->udp.len) == bytes && !(first & bpf_htonl(~VXLAN_FLAG_I));
+}
+
+/* The IP packet's length; right checksum, exact lengths. */
+static __always_inline bool ipv4_is_plain(const struct outer_ipv4 *outer, __u32 length)
+{
+	return bpf_ntohs(outer->ip.tot_len) == length &&
+	       tunnel_is_plain(&outer->tunnel, length - sizeof(outer->ip)) &&
+	       ipv4_header_sum(&outer->ip) == 0xffff;
+}
+
+/* An IPv4-mapped source would pass for an IPv4 one in the tables; the kernel drops it. */
+static __always_inline bool ipv6_is_plain(const struct outer_ipv6 *outer, __u32 length)
+{
+	return bpf_ntohs(outer->ip.payload_len) == length - sizeof(outer->ip) &&
+	       tunnel_is_plain(&outer->tunnel, length - sizeof(outer->ip)) &&
+	       !outer->tunnel.udp.check && !address_is_mapped(outer->ip.saddr.s6_addr32);
+}
+
+/* outer_source - the sending VTEP's address into `origin`. Returns the traffic class. */
+static __always_inline __u8 outer_source(__u8 underlay, const void *ip, struct origin *origin)
+{
+	const struct ipv6hdr *ipv6 = ip;
+	const struct iphdr *ipv4 = ip;
+
+	if (underlay == AF_INET6) {
+		address_copy(origin->vtep, ipv6->saddr.s6_addr32);
+		return bpf_ntohs(*(const __be16 *)ip) >> IPV6_ECN_SHIFT;
+	}
+	address_from_ipv4(origin->vtep, ipv4->saddr);
+	return ipv4->tos;
 }
 
 /*
@@ -50,50 +103,60 @@ static __always_inline bool outer_is_plain(const struct outer_ipv4 *outer, __u32
  * Returns 0 with `origin`, `frame` and `tos` filled, or a negative reason: -NOT_OURS, -DECLINED
  * (the kernel's), or of a drop.
  */
-static __always_inline int outer_read(struct __sk_buff *skb, struct origin *origin,
+static __always_inline int outer_read(__u8 underlay, struct __sk_buff *skb, struct origin *origin,
 				      struct frame *frame, __u8 *tos)
 {
 	void *data = packet_data(skb), *end = packet_end(skb);
-	struct outer_ipv4 *outer;
+	__u32 zero = 0, inner = overhead(underlay);
+	struct tunnel_header *tunnel;
 	struct settings *own;
-	__u32 zero = 0;
 
 	own = bpf_map_lookup_elem(&settings, &zero);
 	if (!own || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
-	    skb->len < OUTER_LENGTH + ETH_HLEN)
+	    skb->len < inner + ETH_HLEN)
 		return -NOT_OURS;
 	/* Other traffic of this device is told apart without making it linear. */
-	if (data + ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr) <= end &&
-	    !outer_is_for_tunnel(data, own))
+	if (data + inner - sizeof(*tunnel) + sizeof(tunnel->udp) <= end &&
+	    !outer_is_for_tunnel(underlay, data, own))
 		return -NOT_OURS;
-	data = pulled(skb, OUTER_LENGTH + ETH_HLEN);
-	if (!data || !outer_is_for_tunnel(data, own))
+	data = pulled(skb, inner + ETH_HLEN);
+	if (!data || !outer_is_for_tunnel(underlay, data, own))
 		return -NOT_OURS;
-	outer = data + ETH_HLEN;
-	if (!outer_is_plain(outer, skb->len))
+	if (underlay == AF_INET6 ? !ipv6_is_plain(data + ETH_HLEN, skb->len - ETH_HLEN) :
+				   !ipv4_is_plain(data + ETH_HLEN, skb->len - ETH_HLEN))
 		return -DECLINED;
-	origin->vni = bpf_ntohl(outer->vni) >> 8;
-	origin->frame = OUTER_LENGTH;
-	address_from_ipv4(origin->vtep, outer->ip.saddr);
-	if (!(outer->flags & bpf_htonl(VXLAN_FLAG_I)))
+	tunnel = data + inner - sizeof(*tunnel);
+	origin->vni = bpf_ntohl(tunnel->vni) >> 8;
+	origin->frame = inner;
+	*tos = outer_source(underlay, data + ETH_HLEN, origin);
+	if (!(tunnel->flags & bpf_htonl(VXLAN_FLAG_I)))
 		return -DROP_NO_I_FLAG;
-	*tos = outer->ip.tos;
-	ethernet_read(outer + 1, frame);
+	ethernet_read(data + inner, frame);
 	return 0;
+}
+
+/* decapsulate_flags - the helper is told when the family inside is another one than outside. */
+static __always_inline __u64 decapsulate_flags(__u8 underlay, __u8 family)
+{
+	__u64 flags = DECAPSULATE_FLAGS | decap_flags;
+
+	if (underlay == AF_INET)
+		return family == AF_INET6 ? flags | ADJ_ROOM_DECAP_L3_IPV6 : flags;
+	/* Of what is not IP, IPv6 would not let a frame shorter than its own header pass. */
+	return family == AF_INET6 ? flags : flags | ADJ_ROOM_DECAP_L3_IPV4;
 }
 
 /*
  * outer_remove - takes the outer headers off.
  * Returns 0, or a negative reason; after -DECLINED the packet is as it was.
  */
-static __always_inline int outer_remove(struct __sk_buff *skb, const struct frame *frame)
+static __always_inline int outer_remove(__u8 underlay, struct __sk_buff *skb,
+					const struct frame *frame)
 {
-	__u64 flags = DECAPSULATE_FLAGS | decap_flags;
+	__u64 flags = decapsulate_flags(underlay, frame->family);
 	void *data;
 
-	if (frame->family == AF_INET6)
-		flags |= ADJ_ROOM_DECAP_L3_IPV6;
-	if (bpf_skb_adjust_room(skb, -(__s32)OVERHEAD_IPV4, BPF_ADJ_ROOM_MAC, flags))
+	if (bpf_skb_adjust_room(skb, -(__s32)overhead(underlay), BPF_ADJ_ROOM_MAC, flags))
 		return -DECLINED;
 	data = packet_data(skb);
 	if (data + ETH_HLEN > packet_end(skb))

@@ -3,14 +3,15 @@
  * A frame to a remote VTEP.
  *
  *   1. leave what the fast path cannot do to the kernel's device, before anything is modified
- *   2. make 50 bytes of room; the helper marks the packet as a UDP tunnel, so that it is segmented
- *      inside
+ *   2. make 50 bytes of room, 70 over IPv6; the helper marks the packet as a UDP tunnel, so that it
+ *      is segmented inside
  *   3. write the outer headers, and hand over to the underlay device with the next hop the control
  *      plane resolved; the neighbour behind it stays the kernel's business
  *
- * The UDP checksum is zero (RFC 7348 section 5): a program cannot ask for one per segment. DF is
- * set and the identification zero (RFC 6864), for sizes were checked; ECN is RFC 6040 section 4.1,
- * normal mode.
+ * The UDP checksum is zero (RFC 7348 section 5; RFC 6935 and 6936 for IPv6): a program cannot ask
+ * for one per segment. ECN is RFC 6040 section 4.1, normal mode. IPv4: DF is set and the
+ * identification zero (RFC 6864), for sizes were checked. IPv6: the flow label is that of the inner
+ * flow (RFC 6437 section 3, RFC 6438), for routers that spread load by it.
  */
 #ifndef WEFT_ENCAPSULATE_H
 #define WEFT_ENCAPSULATE_H
@@ -20,14 +21,12 @@
 #include "tunnel.h"
 #include "vxlan.h"
 
-#define IPV4_LENGTH_MAX 65535
-
 /*
  * FIXED_GSO: the containers' MTU already leaves room, segments must not shrink. NO_CSUM_RESET: the
  * inner checksum's state still holds. L2_ETH: segmentation must see an Ethernet header inside.
  */
 #define ENCAPSULATE_FLAGS                                                                          \
-	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |   \
+	(BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |                                  \
 	 BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |                         \
 	 BPF_F_ADJ_ROOM_NO_CSUM_RESET)
 
@@ -47,60 +46,118 @@ static __noinline int send_by_kernel(struct __sk_buff *skb, __u32 vni, const str
 	return bpf_redirect(vtep->tunnel_ifindex, 0);
 }
 
-static __always_inline void outer_write(struct outer_ipv4 *outer, __u8 ecn, __u32 length,
-					__u32 hash)
+/* outer_mark - the ECN field, at its place in the first word of the header. */
+static __always_inline __u32 outer_mark(__u8 inner, __u32 shift)
 {
+	/* Congestion experienced is told inside; the outer mark starts afresh. */
+	return (inner == ECN_CE ? ECN_ECT0 : inner) << shift;
+}
+
+/* `length` is of the inner frame. */
+static __always_inline void outer_write_ipv4(struct ethhdr *ethernet, const struct settings *own,
+					     const struct vtep *vtep, __u8 ecn, __u32 length)
+{
+	struct outer_ipv4 *outer = (void *)(ethernet + 1);
 	__be32 *word = (void *)&outer->ip;
 
-	word[0] = bpf_htonl(IPV4_FIRST_BYTE << 24 | (ecn == ECN_CE ? ECN_ECT0 : ecn) << 16 |
+	ethernet->h_proto = bpf_htons(ETH_P_IP);
+	outer->ip.saddr = own->ipv4;
+	outer->ip.daddr = vtep->address[3];
+	word[0] = bpf_htonl(IPV4_FIRST_BYTE << 24 | outer_mark(ecn, IPV4_TOS_SHIFT) |
 			    (length + sizeof(*outer)));
 	word[1] = bpf_htonl(IPV4_DONT_FRAGMENT);
 	word[2] = bpf_htonl(OUTER_TTL << 24 | IPPROTO_UDP << 16);
 	outer->ip.check = ~ipv4_header_sum(&outer->ip);
-	outer->udp.source = bpf_htons(SOURCE_PORT_FIRST + ((hash ^ hash >> 16) & SOURCE_PORT_MASK));
-	outer->udp.len = bpf_htons(length + sizeof(*outer) - sizeof(outer->ip));
-	outer->udp.check = 0;
-	outer->flags = bpf_htonl(VXLAN_FLAG_I);
 }
 
-static __always_inline int redirect_to_next_hop(const struct vtep *vtep)
+static __always_inline void outer_write_ipv6(struct ethhdr *ethernet, const struct settings *own,
+					     const struct vtep *vtep, __u8 ecn, __u32 length,
+					     __u32 hash)
 {
-	struct bpf_redir_neigh hop = { .nh_family = AF_INET };
+	struct outer_ipv6 *outer = (void *)(ethernet + 1);
+	__be32 *word = (void *)&outer->ip;
+	__u32 label = hash & IPV6_FLOW_LABEL;
 
-	hop.ipv4_nh = vtep->gateway[3] ? vtep->gateway[3] : vtep->address[3];
+	ethernet->h_proto = bpf_htons(ETH_P_IPV6);
+	/* A flow label of zero would say that there is none. */
+	word[0] = bpf_htonl(IPV6_VERSION | outer_mark(ecn, IPV6_CLASS_SHIFT) | (label ? label : 1));
+	word[1] = bpf_htonl((length + sizeof(outer->tunnel)) << 16 | IPPROTO_UDP << 8 | OUTER_TTL);
+	address_copy(outer->ip.saddr.s6_addr32, own->ipv6);
+	address_copy(outer->ip.daddr.s6_addr32, vtep->address);
+}
+
+/* It ends where the inner frame begins. */
+static __always_inline void tunnel_header_write(void *inner, __be16 port, __u32 vni, __u32 length,
+						__u32 hash)
+{
+	struct tunnel_header *tunnel = inner - sizeof(*tunnel);
+
+	tunnel->udp.source =
+		bpf_htons(SOURCE_PORT_FIRST + ((hash ^ hash >> 16) & SOURCE_PORT_MASK));
+	tunnel->udp.dest = port;
+	tunnel->udp.len = bpf_htons(length + sizeof(*tunnel));
+	tunnel->udp.check = 0;
+	tunnel->flags = bpf_htonl(VXLAN_FLAG_I);
+	tunnel->vni = bpf_htonl(vni << 8);
+}
+
+static __always_inline int redirect_to_next_hop(const struct vtep *vtep, __u8 underlay)
+{
+	struct bpf_redir_neigh hop = { .nh_family = underlay };
+
+	if (underlay == AF_INET6)
+		address_copy(hop.ipv6_nh,
+			     address_is_zero(vtep->gateway) ? vtep->address : vtep->gateway);
+	else
+		hop.ipv4_nh = vtep->gateway[3] ? vtep->gateway[3] : vtep->address[3];
 	return bpf_redirect_neigh(vtep->ifindex, &hop, sizeof(hop), 0);
+}
+
+/* encapsulate_over - returns a traffic-control action, or a negative drop reason. */
+static __always_inline int encapsulate_over(__u8 underlay, struct __sk_buff *skb, __u8 family,
+					    __u32 vni, const struct vtep *vtep)
+{
+	__u64 flags = ENCAPSULATE_FLAGS | (underlay == AF_INET6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 :
+								  BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
+	__u32 length = skb->len, room = overhead(underlay), zero = 0, hash;
+	struct settings *own = bpf_map_lookup_elem(&settings, &zero);
+	void *data;
+	__u8 ecn;
+
+	if (!own || !family || length + room > IP_LENGTH_MAX)
+		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
+	hash = skb->hash ? skb->hash : bpf_get_hash_recalc(skb);
+	/* Refused for a frame that we decapsulated and a container routes back: -EALREADY. */
+	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, flags))
+		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
+	data = packet_data(skb);
+	if (data + room + TOS_OFFSET + 1 > packet_end(skb))
+		return -DROP_HEADER_WRITE;
+	/* The inner header may stay in front: redirect_neigh replaces its MACs. */
+	ethernet_copy(data + room, data);
+	ecn = ecn_read(*(__u8 *)(data + room + TOS_OFFSET), family);
+	if (underlay == AF_INET6)
+		outer_write_ipv6(data, own, vtep, ecn, length, hash);
+	else
+		outer_write_ipv4(data, own, vtep, ecn, length);
+	tunnel_header_write(data + room, vtep->port, vni, length, hash);
+	count(ENCAPSULATED, length);
+	return redirect_to_next_hop(vtep, underlay);
+}
+
+static __noinline int encapsulate_over_ipv6(struct __sk_buff *skb, __u8 family, __u32 vni,
+					    const struct vtep *vtep)
+{
+	return encapsulate_over(AF_INET6, skb, family, vni, vtep);
 }
 
 /* encapsulate - returns a traffic-control action, or a negative drop reason. */
 static __always_inline int encapsulate(struct __sk_buff *skb, __u8 family, __u32 vni,
 				       const struct vtep *vtep)
 {
-	__u32 length = skb->len, zero = 0, hash;
-	struct settings *own = bpf_map_lookup_elem(&settings, &zero);
-	struct outer_ipv4 *outer;
-	void *data;
-
-	if (!own || !family || vtep->family != AF_INET || length + OVERHEAD_IPV4 > IPV4_LENGTH_MAX)
-		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
-	hash = skb->hash ? skb->hash : bpf_get_hash_recalc(skb);
-	/* Refused for a frame that we decapsulated and a container routes back: -EALREADY. */
-	if (bpf_skb_adjust_room(skb, OVERHEAD_IPV4, BPF_ADJ_ROOM_MAC, ENCAPSULATE_FLAGS))
-		return send_by_kernel(skb, vni, vtep, BPF_F_DONT_FRAGMENT);
-	data = packet_data(skb);
-	if (data + OVERHEAD_IPV4 + TOS_OFFSET + 1 > packet_end(skb))
-		return -DROP_HEADER_WRITE;
-	/* The inner header may stay in front: redirect_neigh replaces its MACs. */
-	ethernet_copy(data + OVERHEAD_IPV4, data);
-	((struct ethhdr *)data)->h_proto = bpf_htons(ETH_P_IP);
-	outer = data + ETH_HLEN;
-	outer->ip.saddr = own->ipv4;
-	outer->ip.daddr = vtep->address[3];
-	outer->udp.dest = vtep->port;
-	outer->vni = bpf_htonl(vni << 8);
-	outer_write(outer, ecn_read(*(__u8 *)(data + OVERHEAD_IPV4 + TOS_OFFSET), family), length,
-		    hash);
-	count(ENCAPSULATED, length);
-	return redirect_to_next_hop(vtep);
+	if (vtep->family == AF_INET6)
+		return encapsulate_over_ipv6(skb, family, vni, vtep);
+	return encapsulate_over(AF_INET, skb, family, vni, vtep);
 }
 
 #endif

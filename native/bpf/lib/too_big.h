@@ -94,10 +94,9 @@ static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct 
 /* largest_packet - what the endpoint may send on the path to a VTEP, IP packet in bytes. */
 static __always_inline __u32 largest_packet(const struct port *port, const struct vtep *vtep)
 {
-	__u32 overhead = (vtep->family == AF_INET6 ? OVERHEAD_IPV6 : OVERHEAD_IPV4);
-	__u32 path = vtep->mtu;
+	__u32 room = overhead(vtep->family), path = vtep->mtu;
 
-	return path > overhead && path - overhead < port->mtu ? path - overhead : port->mtu;
+	return path > room && path - room < port->mtu ? path - room : port->mtu;
 }
 
 /* answer_store - replaces the packet by an answer to its sender, and sends it back. */
