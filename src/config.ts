@@ -19,13 +19,9 @@ import {
 } from './core/address.ts';
 import type { PoolRange } from './core/ipam.ts';
 import { parseStoreLocation, type StoreLocation } from './core/store-location.ts';
+import type { VtepChoice } from './core/vtep.ts';
 import { isOverlayError, messageOf, overlayError } from './errors.ts';
 import { environmentVariable, type SettingName, settings, tokenVariable } from './settings.ts';
-
-export type VtepChoice =
-  | { readonly kind: 'auto' }
-  | { readonly kind: 'address'; readonly address: Address }
-  | { readonly kind: 'device'; readonly device: string };
 
 /** A text that neither JSON nor a log line nor a debugger's print shows. */
 export interface Secret {
@@ -173,14 +169,20 @@ function parseStore(text: string, context: z.RefinementCtx): StoreLocation {
 
 function parseVtep(text: string, context: z.RefinementCtx): VtepChoice {
   if (text === 'auto') return { kind: 'auto' };
-  const address = addressOrNull(text);
-  if (address !== null) {
-    if (isUnusableVtep(address)) return refuse(context, 'no packet can be sent to that address');
-    return { kind: 'address', address };
+  const [address, second, ...others] = text.split(',').map(addressOrNull);
+  if (address !== null && address !== undefined && second !== null && others.length === 0) {
+    const addresses = second === undefined ? ([address] as const) : ([address, second] as const);
+    if (addresses.some(isUnusableVtep)) return refuse(context, 'no packet can be sent to that address');
+    if (second !== undefined && familyOf(second) === familyOf(address))
+      return refuse(context, 'a node has one VTEP address of each family at most');
+    return { kind: 'addresses', addresses };
   }
   // Kernel rule for device names (net/core/dev.c, dev_valid_name), with what is plainly a mistyped address taken out.
-  if (/[/:\s]/.test(text) || /^[\d.]*$/.test(text) || text.length > longestDeviceName) {
-    return refuse(context, 'it is neither an address nor the name of a device');
+  if (/[/:,\s]/.test(text) || /^[\d.]*$/.test(text) || text.length > longestDeviceName) {
+    return refuse(
+      context,
+      'it is neither an address, nor one of each family with a comma between, nor the name of a device',
+    );
   }
   return { kind: 'device', device: text };
 }

@@ -16,8 +16,9 @@ import { startControlServer } from './control/server.ts';
 import { parseSubnet, type Subnet } from './core/address.ts';
 import type { NodeId } from './core/identity.ts';
 import type { Vtep } from './core/model.ts';
+import { addressesOf, vtepOf } from './core/vtep.ts';
 import { chooseDataPath } from './datapath/select.ts';
-import { chooseVtep, type LocalVtep } from './datapath/vtep.ts';
+import { chooseVtep, type LocalVtep, readHostNetwork } from './datapath/vtep.ts';
 import { createPluginServer } from './docker/server.ts';
 import { createEngine } from './engine/engine.ts';
 import { nodeIdentity, openJournal } from './journal/journal.ts';
@@ -67,8 +68,8 @@ interface Place {
 
 async function takePlace(config: Config, scope: Scope): Promise<Place> {
   const netlink = scope.own(await openNetlink(), (each) => each.close());
-  const local = await chooseVtep(config.vtep, netlink);
-  const vtep = { address: local.address, port: config.port };
+  const local = chooseVtep(config.vtep, await readHostNetwork(netlink));
+  const vtep = vtepOf(local.addresses, config.port);
   const journal = await openJournal(config.stateDir);
   const id = await nodeIdentity(config.stateDir);
   return { id, vtep, local, netlink, journal };
@@ -79,7 +80,8 @@ async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Sta
   const open = () => openOverlay(config, place, log);
   if (!config.waitForStore) return scope.own(alwaysThere(await open()), (each) => each.close());
   const { id, vtep } = place;
-  const node = { id, name: config.node, vtep: vtep.address, port: vtep.port, epoch: 0 };
+  const { address, port, alternate } = vtep;
+  const node = { id, name: config.node, vtep: address, port, alternate, epoch: 0 };
   const waiting = { node, version: readVersion(), storeKind: config.store.kind };
   return scope.own(await standBy(open, waiting, log), (each) => each.close());
 }
@@ -114,7 +116,7 @@ async function openOverlay(config: Config, { id, vtep, local, netlink, journal }
         hostSubnets: () => hostSubnets(netlink),
       },
     );
-    log.info({ vtep: vtep.address, port: vtep.port, device: local.device }, 'node joined');
+    log.info({ vtep: addressesOf(vtep).join(), port: vtep.port, device: local.devices.join() }, 'node joined');
     scope.own(overlay, (each) => each.close());
     return { ...overlay, close: () => scope.close() };
   } catch (error) {

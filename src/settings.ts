@@ -48,10 +48,10 @@ export const settings = {
   },
   vtep: {
     flag: '--vtep',
-    placeholder: 'ADDRESS|DEVICE|auto',
-    help: 'address that other nodes send tunnel packets to; auto: that of the default route',
+    placeholder: 'ADDRESS[,ADDRESS]|DEVICE|auto',
+    help: 'where other nodes send tunnel packets to: an IPv4 or IPv6 address, or both; auto: those of the default routes',
     fallback: 'auto',
-    remedy: 'give an IPv4 or IPv6 address of this node, the name of a device, or auto',
+    remedy: 'give an IPv4 or IPv6 address of this node or both with a comma between, the name of a device, or auto',
   },
   port: {
     flag: '--port',

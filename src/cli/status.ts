@@ -2,7 +2,7 @@
 
 import type { StatusReport } from '../control/client.ts';
 import { formatFacts, formatTable, indent } from './table.ts';
-import { addressWithPort, networksTable, peersTable } from './tables.ts';
+import { networksTable, peersTable, vtepText } from './tables.ts';
 
 export function statusScreen(status: StatusReport): string {
   const { node, version, dataPath, store, networks, peers, drops, repairs, forgotten, engine, problems, notes } =
@@ -10,7 +10,7 @@ export function statusScreen(status: StatusReport): string {
   const reachable = peers.filter(({ state }) => state === 'reachable').length;
   const facts = formatFacts([
     ['node', `${node.name} (${node.id}), epoch ${node.epoch}`],
-    ['vtep', addressWithPort(node.vtep, node.port)],
+    ['vtep', vtepText(node)],
     ['version', version],
     ['data path', `${dataPath.kind}: ${dataPath.reason}`],
     ['store', `${store.kind}, ${store.state}${meaning[store.state]}`],

@@ -11,7 +11,7 @@ export function nodesTable(nodes: readonly NodeReport[]): string {
     [
       { title: 'NODE', cell: ({ name, isSelf }) => (isSelf ? `${name} (this node)` : name) },
       { title: 'ID', cell: ({ id }) => id },
-      { title: 'VTEP', cell: ({ vtep, port }) => addressWithPort(vtep, port) },
+      { title: 'VTEP', cell: vtepText },
       { title: 'MTU', cell: ({ mtuBytes }) => mtuBytes },
       { title: 'EPOCH', cell: ({ epoch }) => epoch },
     ],
@@ -54,9 +54,18 @@ export function peersTable(peers: readonly PeerReport[]): string {
       { title: 'STATE', cell: ({ state }) => state },
       { title: 'MTU', cell: ({ mtuBytes }) => mtuBytes ?? '-' },
       { title: 'RTT', cell: ({ rttMs }) => (rttMs === null ? '-' : `${rttMs.toFixed(2)} ms`) },
+      ...(peers.some(({ problem }) => problem !== undefined) ? [problemColumn] : []),
     ],
     sortBy(peers, ({ node }) => node),
   );
+}
+
+const problemColumn = { title: 'PROBLEM', cell: ({ problem }: PeerReport) => problem ?? '' };
+
+/** Both addresses of a node that has two. */
+export function vtepText({ vtep, port, alternate }: Pick<NodeReport, 'vtep' | 'port' | 'alternate'>): string {
+  const addresses = alternate === undefined ? [vtep] : [vtep, alternate];
+  return addresses.map((address) => addressWithPort(address, port)).join(', ');
 }
 
 /** RFC 5952 §6 for IPv6: `[fd00::1]:14789`. */

@@ -15,6 +15,7 @@ const peer = z.object({
   state: z.enum(['reachable', 'unreachable', 'unknown']),
   mtuBytes: z.number().nullable(),
   rttMs: z.number().nullable(),
+  problem: z.string().optional(),
 }) satisfies z.ZodType<PeerReport>;
 
 const network = z.object({
@@ -28,7 +29,14 @@ const network = z.object({
 }) satisfies z.ZodType<NetworkReport>;
 
 const status = z.object({
-  node: z.object({ id: z.string(), name: z.string(), vtep: z.string(), port: z.number(), epoch: z.number() }),
+  node: z.object({
+    id: z.string(),
+    name: z.string(),
+    vtep: z.string(),
+    port: z.number(),
+    alternate: z.string().optional(),
+    epoch: z.number(),
+  }),
   version: z.string(),
   dataPath: z.object({ kind: z.string(), reason: z.string() }),
   store: z.object({ kind: z.string(), state: z.enum(['live', 'stale', 'down']), digest: z.string() }),
@@ -52,6 +60,7 @@ const node = z.object({
   name: z.string(),
   vtep: z.string(),
   port: z.number(),
+  alternate: z.string().optional(),
   mtuBytes: z.number(),
   epoch: z.number(),
   isSelf: z.boolean(),

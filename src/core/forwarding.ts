@@ -11,6 +11,7 @@ import type { EndpointId } from './identity.ts';
 import type { MacAddress } from './mac.ts';
 import type { Endpoint, Membership, Model, Network, Vtep } from './model.ts';
 import type { Vni } from './vni.ts';
+import { addressesOf } from './vtep.ts';
 
 /** Where frames for a MAC go. */
 export type Location =
@@ -21,7 +22,8 @@ export type Location =
 export type ForwardingEntry =
   | { readonly table: 'vtep'; readonly address: Address; readonly port: number }
   | { readonly table: 'network'; readonly vni: Vni; readonly mtuBytes: number; readonly multicast: boolean }
-  | { readonly table: 'peer'; readonly vni: Vni; readonly vtep: Address }
+  /** Who may send: a node has a row for each of its addresses, all of which name the one that is sent to. */
+  | { readonly table: 'peer'; readonly vni: Vni; readonly source: Address; readonly vtep: Address }
   | {
       readonly table: 'port';
       readonly endpoint: EndpointId;
@@ -52,7 +54,7 @@ export function entryKey(entry: ForwardingEntry): string {
     case 'network':
       return `network ${entry.vni}`;
     case 'peer':
-      return `peer ${entry.vni} ${entry.vtep}`;
+      return `peer ${entry.vni} ${entry.source}`;
     case 'port':
       return `port ${entry.endpoint}`;
     case 'mac':
@@ -94,10 +96,11 @@ function networkEntries(
   ];
 }
 
-function vtepEntries(vni: Vni, { address, port }: Vtep): ForwardingEntry[] {
+function vtepEntries(vni: Vni, vtep: Vtep): ForwardingEntry[] {
+  const { address, port } = vtep;
   return [
     { table: 'vtep', address, port },
-    { table: 'peer', vni, vtep: address },
+    ...addressesOf(vtep).map((source) => ({ table: 'peer' as const, vni, source, vtep: address })),
   ];
 }
 

@@ -22,7 +22,7 @@ export interface Node {
   readonly id: NodeId;
   readonly name: string;
   readonly vtep: Vtep;
-  /** MTU of the device that owns the VTEP address, in bytes. */
+  /** MTU of the device that owns the VTEP address, in bytes; of two, the smaller. */
   readonly mtuBytes: number;
   /** Grows by one at every start of the daemon. */
   readonly epoch: number;
@@ -61,7 +61,7 @@ export interface Membership {
 export interface Model {
   readonly self: NodeId;
   readonly networks: readonly Network[];
-  /** Other nodes' memberships in those networks. */
+  /** Other nodes' memberships in those networks, their VTEPs as this node sends to them (vtep.ts `reachable`). */
   readonly remote: readonly Membership[];
   /** This node's joined endpoints. */
   readonly local: readonly Endpoint[];

@@ -1,7 +1,7 @@
 /** Addresses of this namespace's links. Source: linux/if_addr.h, linux/rtnetlink.h `enum rt_scope_t`. */
 
 import { type Address, addressFromBytes, type Family, familyOf } from '../core/address.ts';
-import { decodeAttributes, readBytes } from './attributes.ts';
+import { decodeAttributes, readBytes, readU32 } from './attributes.ts';
 import type { NetlinkMessage, NetlinkSocket, RequestOptions } from './socket.ts';
 
 export type LinkAddress = {
@@ -11,11 +11,15 @@ export type LinkAddress = {
   readonly prefix: number;
   readonly family: Family;
   readonly scope: 'global' | 'site' | 'link' | 'host' | 'other';
+  /** IPv6 only: a privacy address (RFC 8981), or one that is on its way out or a duplicate. */
+  readonly isTemporary: boolean;
 };
 
 /** Specification: linux/rtnetlink.h, linux/if_addr.h. */
 export const addressMessage = { new: 20, delete: 21, get: 22 } as const;
-const attribute = { address: 1, local: 2 } as const;
+const attribute = { address: 1, local: 2, flags: 8 } as const;
+/** IFA_F_TEMPORARY (of IPv4 it means secondary), IFA_F_DADFAILED, IFA_F_DEPRECATED. */
+const temporaryFlags = 0x01 | 0x08 | 0x20;
 const scopes: Readonly<Record<number, LinkAddress['scope']>> = { 0: 'global', 200: 'site', 253: 'link', 254: 'host' };
 const headBytes = 8;
 
@@ -33,11 +37,14 @@ export function decodeLinkAddress({ payload }: NetlinkMessage): LinkAddress | nu
   const bytes = readBytes(attributes, attribute.local) ?? readBytes(attributes, attribute.address);
   if (bytes === null || (bytes.length !== 4 && bytes.length !== 16)) return null;
   const address = addressFromBytes(bytes);
+  const family = familyOf(address);
+  const flags = readU32(attributes, attribute.flags) ?? payload.readUInt8(2);
   return {
     ifindex: payload.readInt32LE(4),
     address,
     prefix: payload.readUInt8(1),
-    family: familyOf(address),
+    family,
     scope: scopes[payload.readUInt8(3)] ?? 'other',
+    isTemporary: family === 'ipv6' && (flags & temporaryFlags) !== 0,
   };
 }

@@ -15,6 +15,7 @@ import { addressKey, macKey } from '../core/keys.ts';
 import type { MacAddress } from '../core/mac.ts';
 import type { Network } from '../core/model.ts';
 import type { Vni } from '../core/vni.ts';
+import { addressesOf } from '../core/vtep.ts';
 import { messageOf } from '../errors.ts';
 import type { DataPath, DataPathEvent } from '../ports/data-path.ts';
 import type { Log } from '../ports/log.ts';
@@ -79,7 +80,9 @@ export async function serveMisses(
       );
   /** Whether the node behind the VTEP has the MAC, by its membership read afresh when the known one does not say so. */
   const isConfirmed = async (network: Network, vtep: Address, mac: MacAddress): Promise<boolean> => {
-    const member = directory.memberships().find((each) => each.network === network.key && each.vtep.address === vtep);
+    const member = directory
+      .memberships()
+      .find((each) => each.network === network.key && addressesOf(each.vtep).includes(vtep));
     if (member === undefined) return false;
     if (hasMac(network, member.node, mac)) return true;
     await directory.refresh(network.key, member.node, timeLimit(records.store, readLimitMs, signal));

@@ -6,12 +6,12 @@
  */
 
 import type { Subnet } from '../core/address.ts';
-import { familyOf } from '../core/address.ts';
 import type { EndpointId } from '../core/identity.ts';
 import type { PoolRange } from '../core/ipam.ts';
 import { nodeKey } from '../core/keys.ts';
 import type { Model, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
+import { reachable, towards, widestFamily } from '../core/vtep.ts';
 import { messageOf } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
 import type { Engine } from '../ports/engine.ts';
@@ -118,7 +118,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const model = (): Model => ({
     self: self.id,
     networks: local.overlays(),
-    remote: directory.memberships(),
+    remote: reachable(self.vtep, directory.memberships()),
     local: local.joined(),
   });
   const reconciler = createReconciler(dataPath, model, log);
@@ -213,7 +213,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     log,
     intervalMs: settings.probeIntervalMs,
     mtuBytes: self.mtuBytes,
-    vteps: () => otherNodes(self, directory.nodes()).map(({ vtep }) => vtep.address),
+    vteps: () => otherNodes(self, directory.nodes()).flatMap(({ vtep }) => towards(self.vtep, vtep)?.address ?? []),
   });
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
   const { driver, looks } = settings;
@@ -240,8 +240,9 @@ function otherNodes(self: Pick<Node, 'id'>, nodes: readonly Node[]): readonly No
   return nodes.filter(({ id }) => id !== self.id);
 }
 
-/** What fits through every known node's underlay. */
+/** What fits through every known node's underlay, in the widest outer headers that any two of them need. */
 function automaticMtu(self: Omit<Node, 'epoch'>, nodes: readonly Node[]): number {
-  const smallest = Math.min(self.mtuBytes, ...otherNodes(self, nodes).map(({ mtuBytes }) => mtuBytes));
-  return overlayMtu(smallest, familyOf(self.vtep.address));
+  const all = [self, ...otherNodes(self, nodes)];
+  const smallest = Math.min(...all.map(({ mtuBytes }) => mtuBytes));
+  return overlayMtu(smallest, widestFamily(all.map(({ vtep }) => vtep)));
 }

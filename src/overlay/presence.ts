@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { anchorKey, nodeKey, nodesPrefix } from '../core/keys.ts';
 import type { Node } from '../core/model.ts';
+import { addressesOf } from '../core/vtep.ts';
 import { isOverlayError, messageOf, type OverlayError, overlayError } from '../errors.ts';
 import type { Log } from '../ports/log.ts';
 import type { NodeRecord } from '../ports/records.ts';
@@ -65,7 +66,7 @@ export async function createPresence(
     // Itself: an attempt to join before this one was cut short, and could not give the lease back.
     if (holder.boot === boot && holder.pid === pid && holder.started === started) return true;
     if (holder.boot === boot) return !identity.isAlive(holder.pid, holder.started);
-    return holder.vtep.address === self.vtep.address;
+    return addressesOf(holder.vtep).some((address) => addressesOf(self.vtep).includes(address));
   };
   const take = () =>
     store.lease(key, value, limit(), isOwnLeftover).catch((error: unknown) => {

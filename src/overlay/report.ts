@@ -8,6 +8,8 @@ export interface StatusReport {
     readonly name: string;
     readonly vtep: string;
     readonly port: number;
+    /** Its IPv6 address, where `vtep` is its IPv4 one. */
+    readonly alternate?: string | undefined;
     readonly epoch: number;
   };
   readonly version: string;
@@ -45,6 +47,7 @@ export interface NodeReport {
   readonly name: string;
   readonly vtep: string;
   readonly port: number;
+  readonly alternate?: string | undefined;
   readonly mtuBytes: number;
   readonly epoch: number;
   readonly isSelf: boolean;
@@ -73,6 +76,7 @@ export interface EndpointReport {
 
 export interface PeerReport {
   readonly node: string;
+  /** The one that this node sends to. */
   readonly address: string;
   readonly port: number;
   /** `reachable` or `unreachable` by the last probe of the path; `unknown` before the first. */
@@ -80,6 +84,8 @@ export interface PeerReport {
   /** Largest IP packet that was answered, and its round trip; null when not known. */
   readonly mtuBytes: number | null;
   readonly rttMs: number | null;
+  /** Why no path can be. */
+  readonly problem?: string | undefined;
 }
 
 export interface Reports {

@@ -1,8 +1,10 @@
 /** Status, tables and counters of this node, gathered when asked. */
 
 import { createHash } from 'node:crypto';
+import { familyOf } from '../core/address.ts';
 import { identityLabel, isOfSwarm } from '../core/identity.ts';
-import type { Membership, Network, Node } from '../core/model.ts';
+import type { Membership, Network, Node, Vtep } from '../core/model.ts';
+import { addressesOf, towards } from '../core/vtep.ts';
 import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
@@ -49,13 +51,7 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
   const nodeName = (id: string) =>
     id === self.id ? self.name : (directory.nodes().find((node) => node.id === id)?.name ?? id);
 
-  const peers = async (): Promise<PeerReport[]> =>
-    otherNodes().map(({ name, vtep }) => ({
-      node: name,
-      address: vtep.address,
-      port: vtep.port,
-      ...paths.stateOf(vtep.address),
-    }));
+  const peers = async (): Promise<PeerReport[]> => otherNodes().map((node) => peerReport(self, node, paths));
   /** A swarm network's own name is Docker's alone; its id stands for it until the engine has told. */
   const shownName = ({ key, identity }: Network): string => {
     const ids = isOfSwarm(identity) ? local.networks().filter((each) => each.key === key) : [];
@@ -72,6 +68,9 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
     return [
       ...(lease === null ? [] : [lease]),
       ...(silence === null ? [] : [silence]),
+      ...otherNodes()
+        .filter(({ vtep }) => towards(self.vtep, vtep) === null)
+        .map((node) => `${apart(self, node)}; give one of them an address of the other family as well, with --vtep`),
       ...directory.problems(),
       ...reconciler.problems(),
       ...background.problems(),
@@ -83,7 +82,7 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
     async status() {
       const counters = await dataPath.counters();
       return {
-        node: { id: self.id, name: self.name, vtep: self.vtep.address, port: self.vtep.port, epoch: self.epoch },
+        node: { id: self.id, name: self.name, ...vtepFields(self.vtep), epoch: self.epoch },
         version,
         dataPath: { kind: dataPath.kind, reason: dataPath.reason },
         store: {
@@ -105,8 +104,7 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
       [self, ...otherNodes()].map(({ id, name, vtep, mtuBytes, epoch }) => ({
         id,
         name,
-        vtep: vtep.address,
-        port: vtep.port,
+        ...vtepFields(vtep),
         mtuBytes,
         epoch,
         isSelf: id === self.id,
@@ -130,6 +128,24 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
     peers,
     counters: () => dataPath.counters(),
   };
+}
+
+function vtepFields({ address, port, alternate }: Vtep) {
+  return { vtep: address, port, ...(alternate === undefined ? {} : { alternate }) };
+}
+
+function peerReport(self: Node, node: Node, paths: Paths): PeerReport {
+  const { name, vtep } = node;
+  const there = towards(self.vtep, vtep);
+  const place = { node: name, address: there?.address ?? vtep.address, port: vtep.port };
+  if (there !== null) return { ...place, ...paths.stateOf(there.address) };
+  return { ...place, state: 'unreachable', mtuBytes: null, rttMs: null, problem: apart(self, node) };
+}
+
+/** Of two nodes with no address family in common. */
+function apart(one: Node, other: Node): string {
+  const only = ({ name, vtep }: Node) => `${name} has only ${familyOf(vtep.address) === 'ipv4' ? 'IPv4' : 'IPv6'}`;
+  return `no tunnel joins ${one.name} and ${other.name}: ${only(one)}, ${only(other)} for its VTEP`;
 }
 
 function networkReport(network: Network, name: string, local: Local, all: readonly Membership[]): NetworkReport {
@@ -164,7 +180,7 @@ function digest(networks: readonly Network[], memberships: readonly Membership[]
       mtuBytes,
       multicast,
     ]),
-    ...memberships.map(({ network, node, vtep }) => ['member', network, node, vtep.address, vtep.port]),
+    ...memberships.map(({ network, node, vtep }) => ['member', network, node, addressesOf(vtep).join(' '), vtep.port]),
     ...memberships.flatMap(({ network, node, endpoints }) =>
       endpoints.map(({ id, mac, addresses, version }) => [
         'endpoint',

@@ -37,7 +37,8 @@ const subnet = z.string().transform(parseSubnet);
 const mac = z.string().transform(parseMac);
 const vni = z.number().transform(parseVni);
 const count = z.number().int().nonnegative();
-const vtep = z.object({ address, port: z.number().int().min(1).max(65_535) });
+/** Daemons from before `alternate` leave it out, and pass over it. */
+const vtep = z.object({ address, port: z.number().int().min(1).max(65_535), alternate: address.optional() });
 const version = { epoch: count, generation: count };
 
 const network = z.object({

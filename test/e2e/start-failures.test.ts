@@ -131,9 +131,9 @@ const tunnel: readonly Case[] = [
     says: ['device lo', '10.10.1.2', '--vtep'],
   },
   {
-    title: 'an IPv6 address as VTEP is refused, since this version tunnels over IPv4',
-    flags: { vtep: 'fd00:10:1::2' },
-    says: ['fd00:10:1::2', 'IPv4'],
+    title: 'of two VTEP addresses, one that no device has is refused with the addresses there are',
+    flags: { vtep: '10.10.1.2,fd00:10:1::77' },
+    says: ['fd00:10:1::77', '10.10.1.2, fd00:10:1::2', '--vtep'],
   },
   {
     title: 'a tunnel port that another VXLAN device holds is refused with its name',

@@ -65,8 +65,8 @@ test('addresses of both families are listed with their link and scope', async ({
   assert.equal(
     addresses.filter((address) => address.ifindex === ifindex),
     [
-      { ifindex, address: '192.0.2.1', prefix: 24, family: 'ipv4', scope: 'global' },
-      { ifindex, address: '2001:db8::1', prefix: 64, family: 'ipv6', scope: 'global' },
+      { ifindex, address: '192.0.2.1', prefix: 24, family: 'ipv4', scope: 'global', isTemporary: false },
+      { ifindex, address: '2001:db8::1', prefix: 64, family: 'ipv6', scope: 'global', isTemporary: false },
     ],
   );
   assert.ok(addresses.some(({ address, scope }) => address === '127.0.0.1' && scope === 'host'));

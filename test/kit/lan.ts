@@ -1,9 +1,9 @@
 /**
  * Three nodes on one Ethernet, in network namespaces held by processes that end with the test; call `enterOwnNamespace` first.
  *
- *   one    192.0.2.1   Weft's eBPF programs     containers oneA, oneB
- *   two    192.0.2.2   Weft's eBPF programs     container  twoA
- *   three  192.0.2.3   the kernel's own vxlan device and a bridge, static forwarding entries: container threeA
+ *   one    192.0.2.1 or 2001:db8::1   Weft's eBPF programs     containers oneA, oneB
+ *   two    192.0.2.2 or 2001:db8::2   Weft's eBPF programs     container  twoA
+ *   three  192.0.2.3 or 2001:db8::3   the kernel's own vxlan device and a bridge, static entries: container threeA
  *
  * Containers have 10.0.0.<n> and fd00::<n> in VNI 42, MAC 02:42:0a:00:00:0<n>; the tables of all nodes are complete.
  */
@@ -28,6 +28,7 @@ import {
 import * as bpf from '../../src/native/binding.ts';
 import { run, start } from './command.ts';
 import { address, mac } from './frame.ts';
+import { makeBridge, makeKernelVtep, zeroChecksums } from './kernel-vtep.ts';
 import { difference, mapped, readCounters, tunnelPort, u32, vni } from './programs.ts';
 
 export interface Host {
@@ -60,26 +61,30 @@ export interface Lan {
   readonly oneB: Container;
   readonly twoA: Container;
   readonly threeA: Container;
+  /** Makes three's vxlan device anew, with options of `ip link`. */
+  remakeKernel(options: readonly string[]): Promise<void>;
   /** Ends the processes that hold the namespaces, and with them the namespaces. */
   close(): Promise<void>;
 }
 
 const object = new URL('../../native/build/overlay.bpf.o', import.meta.url).pathname;
-const containerMtu = 1450;
+/** What an underlay of 1500 bytes leaves in outer headers of either family. */
+const containerMtu = 1430;
+const own = { ipv4: (id: number) => `192.0.2.${id}`, ipv6: (id: number) => `2001:db8::${id}` } as const;
 
-export async function createLan(bpfRoot: string): Promise<Lan> {
+export async function createLan(bpfRoot: string, underlay: keyof typeof own = 'ipv4'): Promise<Lan> {
   const lan = await createHost();
   await inside(lan, ['ip', 'link', 'add', 'lan', 'type', 'bridge']);
   await inside(lan, ['ip', 'link', 'set', 'lan', 'up']);
   const [one, two, three] = [await createHost(), await createHost(), await createHost()];
-  for (const [index, node] of [one, two, three].entries()) await plugIn(lan, node, index + 1);
+  for (const [index, node] of [one, two, three].entries()) await plugIn(lan, node, index + 1, own[underlay](index + 1));
   const oneA = await createContainer(one, 1);
   const oneB = await createContainer(one, 2);
   const twoA = await createContainer(two, 3);
   const threeA = await createContainer(three, 4);
   const all = [oneA, oneB, twoA, threeA];
-  const first = await becomeWeft(one, 1, bpfRoot);
-  const second = await becomeWeft(two, 2, bpfRoot);
+  const first = await becomeWeft({ ...one, id: 1, address: own[underlay](1) }, bpfRoot);
+  const second = await becomeWeft({ ...two, id: 2, address: own[underlay](2) }, bpfRoot);
   await fillTables(
     first,
     [oneA, oneB],
@@ -97,16 +102,18 @@ export async function createLan(bpfRoot: string): Promise<Lan> {
       [3, threeA],
     ],
   );
-  await becomeKernel(three, [
-    [1, oneA],
-    [1, oneB],
-    [2, twoA],
-  ]);
+  await makeBridge(three, 'c4');
+  const remakeKernel = (options: readonly string[]) =>
+    makeKernelVtep({ ...three, address: own[underlay](3) }, options, [
+      [own[underlay](1), [oneA, oneB]],
+      [own[underlay](2), [twoA]],
+    ]);
+  await remakeKernel([]);
   for (const container of all) await settle(container);
   const close = async () => {
     for (const host of [lan, one, two, three, ...all]) await host.release();
   };
-  return { one: first, two: second, three, oneA, oneB, twoA, threeA, close };
+  return { one: first, two: second, three, oneA, oneB, twoA, threeA, remakeKernel, close };
 }
 
 /** Runs a command inside to its end and returns what it printed. */
@@ -128,7 +135,7 @@ async function createHost(): Promise<Host> {
 }
 
 /** Gives a node its underlay device `u0`, the other end of which is a port of the LAN. */
-async function plugIn(lan: Host, node: Host, index: number): Promise<void> {
+async function plugIn(lan: Host, node: Host, index: number, address: string): Promise<void> {
   await inside(lan, [
     'ip',
     'link',
@@ -143,7 +150,8 @@ async function plugIn(lan: Host, node: Host, index: number): Promise<void> {
     String(node.pid),
   ]);
   await inside(lan, ['ip', 'link', 'set', `p${index}`, 'master', 'lan', 'up']);
-  await inside(node, ['ip', 'address', 'add', `192.0.2.${index}/24`, 'dev', 'u0']);
+  const [length, flags] = address.includes(':') ? ['64', ['nodad']] : ['24', []];
+  await inside(node, ['ip', 'address', 'add', `${address}/${length}`, 'dev', 'u0', ...flags]);
   await inside(node, ['ip', 'link', 'set', 'u0', 'address', `02:11:00:00:00:0${index}`, 'up']);
 }
 
@@ -164,9 +172,19 @@ async function settle(container: Container): Promise<void> {
   await inside(container, ['ip', 'address', 'add', `${container.ipv6}/64`, 'dev', 'eth0']);
 }
 
-async function becomeWeft(host: Host, id: number, bpfRoot: string): Promise<WeftNode> {
+async function becomeWeft(host: Host & Pick<WeftNode, 'id' | 'address'>, bpfRoot: string): Promise<WeftNode> {
+  const { id } = host;
   const { programs, maps } = bpf.loadObject({ path: object, pinPath: null, rodata: {} });
-  const vxlan = ['type', 'vxlan', 'external', 'dstport', String(tunnelPort), 'nolearning', 'noudpcsum'];
+  const vxlan = [
+    'type',
+    'vxlan',
+    'external',
+    'dstport',
+    String(tunnelPort),
+    'nolearning',
+    'noudpcsum',
+    ...zeroChecksums,
+  ];
   await inside(host, ['ip', 'link', 'add', 'x0', ...vxlan]);
   await inside(host, ['ip', 'link', 'set', 'x0', 'up']);
   const devices = (await inside(host, ['ls', '/proc/sys/net/ipv4/conf']))
@@ -187,8 +205,6 @@ async function becomeWeft(host: Host, id: number, bpfRoot: string): Promise<Weft
   let last = readCounters(map('counters'));
   return {
     ...host,
-    id,
-    address: `192.0.2.${id}`,
     map,
     counts() {
       const now = readCounters(map('counters'));
@@ -204,7 +220,9 @@ type Remote = readonly [node: number, container: Container];
 
 async function fillTables(node: WeftNode, local: readonly Container[], remote: readonly Remote[]): Promise<void> {
   const put = (name: string, key: Uint8Array, value: Uint8Array) => bpf.mapUpdate(node.map(name), key, value);
-  put('settings', u32(0), settings.encode({ ipv4: address(node.address), ipv6: new Uint8Array(16), port: tunnelPort }));
+  const ipv4 = node.address.includes(':') ? new Uint8Array(4) : address(node.address);
+  const ipv6 = node.address.includes(':') ? address(node.address) : new Uint8Array(16);
+  put('settings', u32(0), settings.encode({ ipv4, ipv6, port: tunnelPort }));
   put(
     'networks',
     networkKey.encode({ vni }),
@@ -213,7 +231,7 @@ async function fillTables(node: WeftNode, local: readonly Container[], remote: r
   const others = [...new Set(remote.map(([id]) => id))];
   for (const id of others) {
     await putVtep(node, id, {});
-    put('peers', peerKey.encode({ vni, address: mapped(`192.0.2.${id}`) }), peer.encode({ vtep: id }));
+    put('peers', peerKey.encode({ vni, address: mapped(neighbourOf(node, id)) }), peer.encode({ vtep: id }));
   }
   const copies = [];
   for (const container of local) {
@@ -240,21 +258,26 @@ async function fillTables(node: WeftNode, local: readonly Container[], remote: r
   bpf.closeFd(list);
 }
 
-/** Writes how a node reaches another: on the link at 192.0.2.<id> unless told otherwise. */
+/** Address of the node with another id on the same LAN. */
+function neighbourOf({ address: text }: WeftNode, id: number): string {
+  return text.replace(/\d+$/, String(id));
+}
+
+/** Writes how a node reaches another: on the link at its own address unless told otherwise. */
 export async function putVtep(
   node: WeftNode,
   id: number,
   changed: { readonly address?: string; readonly gateway?: string; readonly mtu?: number },
 ): Promise<void> {
   const record = {
-    address: mapped(changed.address ?? `192.0.2.${id}`),
+    address: mapped(changed.address ?? neighbourOf(node, id)),
     gateway: changed.gateway === undefined ? new Uint8Array(16) : mapped(changed.gateway),
     ifindex: await node.ifindex('u0'),
     tunnelIfindex: await node.ifindex('x0'),
     mtu: changed.mtu ?? 1500,
     flags: 0,
     port: tunnelPort,
-    family: 2,
+    family: node.address.includes(':') ? 10 : 2,
   };
   bpf.mapUpdate(node.map('vteps'), u32(id), vtep.encode(record));
 }
@@ -268,20 +291,6 @@ export async function putPort(node: WeftNode, container: Container, flags: numbe
     key,
     port.encode({ vni, mtu: containerMtu, mac: mac(container.mac), flags, ...addresses }),
   );
-}
-
-async function becomeKernel(host: Host, remote: readonly Remote[]): Promise<void> {
-  const own = ['local', '192.0.2.3', 'dev', 'u0', 'dstport', String(tunnelPort), 'nolearning'];
-  await inside(host, ['ip', 'link', 'add', 'x0', 'type', 'vxlan', 'id', String(vni), ...own]);
-  await inside(host, ['ip', 'link', 'add', 'b0', 'type', 'bridge', 'mcast_snooping', '0']);
-  for (const device of ['x0', 'c4']) await inside(host, ['ip', 'link', 'set', device, 'master', 'b0', 'up']);
-  await inside(host, ['ip', 'link', 'set', 'b0', 'up']);
-  for (const id of new Set(remote.map(([node]) => node))) {
-    await inside(host, ['bridge', 'fdb', 'append', '00:00:00:00:00:00', 'dev', 'x0', 'dst', `192.0.2.${id}`]);
-  }
-  for (const [id, container] of remote) {
-    await inside(host, ['bridge', 'fdb', 'add', container.mac, 'dev', 'x0', 'dst', `192.0.2.${id}`]);
-  }
 }
 
 function missing(name: string): never {

@@ -11,7 +11,7 @@ import type { ForwardingEntry, ForwardingTable } from '../../core/forwarding.ts'
 import type { EndpointId } from '../../core/identity.ts';
 import type { Vni } from '../../core/vni.ts';
 import { overlayError } from '../../errors.ts';
-import type { FdbKey, FdbRecord, Target } from './records.ts';
+import type { FdbKey, FdbRecord, PeerKey, Target } from './records.ts';
 
 export type EntryOf<Name extends ForwardingTable> = Extract<ForwardingEntry, { table: Name }>;
 
@@ -44,6 +44,10 @@ export function macEntry(
       ? { kind: 'local' as const, endpoint: names.endpointAt(target.ifindex) }
       : { kind: 'remote' as const, vtep: addressOf(names, target.vtepId) };
   return { table: 'mac', vni, mac, at };
+}
+
+export function peerEntry(names: Names, { vni, source }: PeerKey, vtepId: number): EntryOf<'peer'> {
+  return { table: 'peer', vni, source, vtep: addressOf(names, vtepId) };
 }
 
 /** Local copies first. @throws BPF_FAILED when what the entry names is not there */

@@ -7,6 +7,7 @@
  */
 
 import type { Vtep } from '../../core/model.ts';
+import { addressesOf } from '../../core/vtep.ts';
 import { isOverlayError, overlayError } from '../../errors.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
@@ -46,12 +47,12 @@ export function createFoundation(ground: Ground): Foundation {
   let isLaid = false;
   let isAddressLost = false;
 
-  async function requireAddress(): Promise<number> {
+  async function requireAddress() {
     try {
-      const owner = await ownDevice(ground);
-      if (isAddressLost) repairs.count('address');
-      isAddressLost = false;
-      return owner;
+      const own = await ownDevices(ground);
+      if (isAddressLost && own.missing.length === 0) repairs.count('address');
+      isAddressLost = isLaid && own.missing.length > 0;
+      return own;
     } catch (error) {
       isAddressLost = isLaid && isOverlayError(error, 'VTEP_ADDRESS_UNKNOWN');
       throw error;
@@ -63,13 +64,13 @@ export function createFoundation(ground: Ground): Foundation {
   }
 
   async function lay(): Promise<readonly string[]> {
-    await requireAddress();
+    const { missing } = await requireAddress();
     await tunnels.open(vtep.port);
     await writeSettings();
     const problems = await vteps.resolve();
     await coverUnderlays();
     isLaid = true;
-    return problems;
+    return [...missing, ...problems];
   }
 
   async function keep(): Promise<readonly string[] | null> {
@@ -84,15 +85,15 @@ export function createFoundation(ground: Ground): Foundation {
 
   async function coverUnderlays(): Promise<void> {
     const links = await netlink.links();
-    const owner = await requireAddress();
+    const { owners } = await requireAddress();
     const underlays = links.filter(
-      ({ index, name }) => index === owner || (vteps.underlays().has(index) && name !== 'lo'),
+      ({ index, name }) => owners.has(index) || (vteps.underlays().has(index) && name !== 'lo'),
     );
     for (const device of underlays) {
       if (!attachments.isAttached(programs.fromUnderlay, device)) attachments.attach(programs.fromUnderlay, device);
     }
     attachments.prune(links);
-    covered = new Set([owner, ...underlays.map(({ index }) => index)]);
+    covered = new Set([...owners, ...underlays.map(({ index }) => index)]);
   }
 
   return {
@@ -104,17 +105,25 @@ export function createFoundation(ground: Ground): Foundation {
         const port = tunnelPort(change.name);
         return covered.has(change.ifindex) || (port !== null && vteps.ports().has(port));
       }
-      if (change.kind === 'address') return covered.has(change.ifindex) || change.address === vtep.address;
+      if (change.kind === 'address') return covered.has(change.ifindex) || addressesOf(vtep).includes(change.address);
       return true;
     },
   };
 }
 
-/** Index of the device that has the VTEP address. @throws VTEP_ADDRESS_UNKNOWN */
-async function ownDevice({ vtep, netlink }: Ground): Promise<number> {
+/**
+ * Indexes of the devices that have the VTEP addresses. One of two addresses may be missing, and is told.
+ * @throws VTEP_ADDRESS_UNKNOWN
+ */
+async function ownDevices({ vtep, netlink }: Ground) {
   const addresses = await netlink.addresses();
-  const own = addresses.find(({ address }) => address === vtep.address);
-  if (own !== undefined) return own.ifindex;
+  const wanted = addressesOf(vtep);
+  const own = addresses.filter(({ address }) => wanted.includes(address));
+  const absent = wanted.filter((address) => own.every((each) => each.address !== address));
+  if (own.length > 0) {
+    const owners = new Set(own.map(({ ifindex }) => ifindex));
+    return { owners, missing: absent.map((address) => `no device has VTEP address ${address}`) };
+  }
   const known = addresses.filter(({ scope }) => scope === 'global').map(({ address }) => address);
   throw overlayError('VTEP_ADDRESS_UNKNOWN', { address: vtep.address, known: known.join(', ') || 'none' });
 }
@@ -122,7 +131,8 @@ async function ownDevice({ vtep, netlink }: Ground): Promise<number> {
 /** Writes the own VTEP; the device of a port we had before goes when no other VTEP speaks it. False: nothing was to do. */
 async function settle({ vtep, tables, tunnels, vteps }: Ground): Promise<boolean> {
   const before = tables.settings.get(0);
-  if (before?.address === vtep.address && before.port === vtep.port) return false;
+  const isSettled = before !== null && addressesOf(before).join() === addressesOf(vtep).join();
+  if (isSettled && before.port === vtep.port) return false;
   tables.settings.put([[0, vtep]]);
   if (before !== null && before.port !== vtep.port && !vteps.ports().has(before.port)) await tunnels.close(before.port);
   return true;

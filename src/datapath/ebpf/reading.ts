@@ -6,7 +6,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { entryKey, type ForwardingEntry, type ForwardingState } from '../../core/forwarding.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import { floodEntry, macEntry, type Names } from './entries.ts';
+import { floodEntry, macEntry, type Names, peerEntry } from './entries.ts';
 import type { Ports } from './ports.ts';
 import type { Tables } from './tables.ts';
 import type { Vteps } from './vteps.ts';
@@ -40,7 +40,7 @@ export async function readState(ground: ReadingGround): Promise<ForwardingState>
 function* readTables(ground: ReadingGround): Generator<ForwardingEntry> {
   const { tables, names } = ground;
   yield* readNetworks(ground);
-  yield* readPeers(ground);
+  for (const [key, id] of tables.peers.rows()) yield peerEntry(names, key, id);
   for (const [key, record] of tables.fdb.rows()) {
     const entry = macEntry(names, key, record);
     if (entry !== null) yield entry;
@@ -57,15 +57,4 @@ function readNetworks({ tables, names }: ReadingGround): readonly ForwardingEntr
     ...networks.map(([vni, network]) => ({ table: 'network' as const, vni, ...network })),
     ...[...lists, ...empty].map(([vni, copies]) => floodEntry(names, vni, copies)),
   ];
-}
-
-/**
- * A row whose id is not that of its address would let a VTEP send as another, and no change could name it, since an
- * entry has the address alone: it is deleted at once.
- */
-function readPeers({ tables, vteps }: ReadingGround): readonly ForwardingEntry[] {
-  const rows = [...tables.peers.rows()];
-  const isRight = ([{ vtep }, id]: (typeof rows)[number]) => vteps.idOf(vtep) === id;
-  tables.peers.remove(rows.filter((row) => !isRight(row)).map(([key]) => key));
-  return rows.filter(isRight).map(([{ vni, vtep }]) => ({ table: 'peer' as const, vni, vtep }));
 }

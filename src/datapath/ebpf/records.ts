@@ -14,7 +14,7 @@ import {
 import { type MacAddress, macBytes, macFromBytes } from '../../core/mac.ts';
 import type { Vtep } from '../../core/model.ts';
 import { parseVni, type Vni } from '../../core/vni.ts';
-import { addressOf as vtepAddress, vtepOf } from '../../core/vtep.ts';
+import { addressIn, vtepOf } from '../../core/vtep.ts';
 import * as struct from './layout.gen.ts';
 import type { Codec } from './table.ts';
 
@@ -37,7 +37,8 @@ export interface VtepRecord {
 
 export interface PeerKey {
   readonly vni: Vni;
-  readonly vtep: Address;
+  /** Outer source. */
+  readonly source: Address;
 }
 
 export interface PortRecord {
@@ -84,8 +85,8 @@ export const index: Codec<number> = {
 /** Null before the first start. */
 export const settingsRecord: Codec<Vtep | null> = {
   encode: (vtep) => {
-    const ipv4 = vtep === null ? null : vtepAddress(vtep, 'ipv4');
-    const ipv6 = vtep === null ? null : vtepAddress(vtep, 'ipv6');
+    const ipv4 = vtep === null ? null : addressIn(vtep, 'ipv4');
+    const ipv6 = vtep === null ? null : addressIn(vtep, 'ipv6');
     return struct.settings.encode({ ...addressFields(ipv4, ipv6), port: vtep?.port ?? 0 });
   },
   decode: (bytes) => {
@@ -130,10 +131,10 @@ export const vtepRecord: Codec<VtepRecord | null> = {
 };
 
 export const peerKey: Codec<PeerKey> = {
-  encode: ({ vni, vtep }) => struct.peerKey.encode({ vni, address: bytesOf(vtep) }),
+  encode: ({ vni, source }) => struct.peerKey.encode({ vni, address: bytesOf(source) }),
   decode: (bytes) => {
     const { vni, address } = struct.peerKey.decode(bytes);
-    return { vni: parseVni(vni), vtep: addressOf(address) };
+    return { vni: parseVni(vni), source: addressOf(address) };
   },
 };
 

@@ -88,8 +88,8 @@ function rowWriters({ tables, names }: WritingGround): Omit<Writers, 'vtep' | 'p
       },
     },
     peer: {
-      put: (entries) => peers.put(entries.map(({ vni, vtep }) => [{ vni, vtep }, vtepId(names, vtep)])),
-      remove: (entries) => peers.remove(entries.map(({ vni, vtep }) => ({ vni, vtep }))),
+      put: (entries) => peers.put(entries.map(({ vni, source, vtep }) => [{ vni, source }, vtepId(names, vtep)])),
+      remove: (entries) => peers.remove(entries.map(({ vni, source }) => ({ vni, source }))),
     },
     mac: {
       put: (entries) => fdb.put(entries.map((entry) => fdbRow(names, entry))),

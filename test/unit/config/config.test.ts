@@ -92,8 +92,9 @@ test('stores are taken apart', () => {
 test('a VTEP is an address, a device or auto', () => {
   const vtep = (text: string): Config['vtep'] => readConfig({ ...named, vtep: text }, {}).vtep;
 
-  assert.equal(vtep('10.0.0.1'), { kind: 'address', address: '10.0.0.1' });
-  assert.equal(vtep('FD00:0::1'), { kind: 'address', address: 'fd00::1' });
+  assert.equal(vtep('10.0.0.1'), { kind: 'addresses', addresses: ['10.0.0.1'] });
+  assert.equal(vtep('FD00:0::1'), { kind: 'addresses', addresses: ['fd00::1'] });
+  assert.equal(vtep('fd00::1,10.0.0.1'), { kind: 'addresses', addresses: ['fd00::1', '10.0.0.1'] });
   assert.equal(vtep('eth0.12'), { kind: 'device', device: 'eth0.12' });
 });
 
@@ -128,6 +129,11 @@ const refused: ReadonlyArray<readonly [flags: Flags, problem: RegExp]> = [
   [{ vtep: '0.0.0.0' }, /no packet can be sent/],
   [{ vtep: '239.1.1.1' }, /no packet can be sent/],
   [{ vtep: 'ff02::1' }, /no packet can be sent/],
+  [{ vtep: '10.0.0.1,10.0.0.2' }, /one VTEP address of each family/],
+  [{ vtep: '10.0.0.1,::' }, /no packet can be sent/],
+  [{ vtep: '10.0.0.1,eth0' }, /neither/],
+  [{ vtep: '10.0.0.1,fd00::1,fd00::2' }, /neither/],
+  [{ vtep: '10.0.0.1,' }, /neither/],
   [{ vtep: 'a-much-too-long-device' }, /neither/],
   [{ vtep: '10.0.0.1/24' }, /neither/],
   [{ port: '0' }, /--port 0: it is not from 1 to 65535/],

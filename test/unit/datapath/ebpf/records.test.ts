@@ -39,7 +39,7 @@ test('every record comes back from its bytes, with and without what may be absen
   returns(settingsRecord, { address: ipv4, port: 14789, alternate: ipv6 });
   returns(networkKey, vni);
   returns(networkRecord, { mtuBytes: 1450, multicast: true }, { mtuBytes: 68, multicast: false });
-  returns(peerKey, { vni, vtep: ipv4 }, { vni, vtep: ipv6 });
+  returns(peerKey, { vni, source: ipv4 }, { vni, source: ipv6 });
   returns(peerRecord, 1);
   returns(fdbKey, { vni, mac });
   returns(fdbRecord, { target: { kind: 'local', ifindex: 7 }, isProvisional: false });
