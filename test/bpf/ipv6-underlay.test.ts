@@ -10,6 +10,7 @@ import {
   ipv6,
   mac,
   type Outer,
+  type Packet,
   patched,
   protocols,
   transports,
@@ -44,7 +45,7 @@ test.before.each(() => programs.reset());
 type Family = 'ipv4' | 'ipv6';
 
 const payload = udp(7000, 7001, new Uint8Array(64).fill(0x5a));
-const inner = (family: Family, from: Station, to: Station, changed: { tos?: number; payload?: Uint8Array } = {}) => {
+const inner = (family: Family, from: Station, to: Station, changed: Partial<Packet> = {}) => {
   const addresses = { source: from[family], destination: to[family] };
   const build = family === 'ipv4' ? ipv4 : ipv6;
   const packet = build({ ...addresses, transport: transports.udp, payload, ...changed });
@@ -127,6 +128,19 @@ test('what the path to an IPv6 VTEP cannot carry is answered with the size that 
 
   fate(outcome, 'redirect', { TOO_BIG_ANSWERED: 1 });
   assert.equal([...outcome.data.subarray(40, 42)], [...u16(1330)]);
+});
+
+test('nothing is fragmented over IPv6: without DF the sender is told too, and what cannot shrink is dropped', () => {
+  const record = vtep.decode(bpf.mapLookup(programs.map('vteps'), u32(3)) ?? new Uint8Array(0));
+  bpf.mapUpdate(programs.map('vteps'), u32(3), vtep.encode({ ...record, mtu: 1300 }));
+  const large = udp(7000, 7001, new Uint8Array(1220));
+  const other = ethernet({ destination: e.mac, source: a.mac, protocol: 0x88b5, payload: new Uint8Array(1240) });
+
+  fate(programs.fromContainer(inner('ipv4', a, e, { payload: large, fragment: 0 })), 'redirect', {
+    TOO_BIG_ANSWERED: 1,
+  });
+  dropped(programs.fromContainer(inner('ipv6', a, e, { payload: large })), 'DROP_TOO_BIG');
+  dropped(programs.fromContainer(other), 'DROP_TOO_BIG');
 });
 
 test('a frame that is not IP goes through the kernel device, unchanged', () => {

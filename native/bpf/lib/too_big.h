@@ -8,6 +8,10 @@
  *   else                                    ICMP tells the sender, in the name of the destination:
  *                                           RFC 1191, RFC 8201
  *
+ * The kernel fragments no outer packet over IPv6 (ip6_fragment: none that a socket did not send), so
+ * there the sender of IPv4 without DF is told as well, and fragments by itself from then on; what
+ * cannot shrink is dropped, which a path of 1,350 bytes or more never does to IPv6.
+ *
  * A segmented packet is judged by its segments, never by the length of the aggregate.
  */
 #ifndef WEFT_TOO_BIG_H
@@ -184,8 +188,12 @@ static __noinline int check_size(struct __sk_buff *skb, __u8 family, __u32 vni,
 	length = segment_length(skb, &packet);
 	if (length <= mtu)
 		return 0;
-	if (!packet.dont_fragment || (family == AF_INET6 && length <= IPV6_MTU_MIN))
-		return send_by_kernel(skb, vni, vtep, 0);
+	if (!packet.dont_fragment || (family == AF_INET6 && length <= IPV6_MTU_MIN)) {
+		if (vtep->family != AF_INET6)
+			return send_by_kernel(skb, vni, vtep, 0);
+		if (family != AF_INET)
+			return -DROP_TOO_BIG;
+	}
 	if (!bucket_take(BUCKET_TOO_BIG, skb->ifindex, TOO_BIG_RATE))
 		return -DROP_TOO_BIG;
 	if (family == AF_INET6)
