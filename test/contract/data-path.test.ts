@@ -22,7 +22,7 @@ const { bpfRoot } = enterOwnNamespace(import.meta.url);
 const netlink = await openNetlink();
 const seed = Number(process.env['WEFT_TEST_SEED'] ?? Date.now() % 1_000_000);
 const vteps: readonly Vtep[] = [
-  { address: parseAddress('192.0.2.2'), port: 14789 },
+  { address: parseAddress('192.0.2.2'), port: 14789, alternate: parseAddress('2001:db8::2') },
   { address: parseAddress('192.0.2.3'), port: 14789 },
   { address: parseAddress('198.51.100.9'), port: 4790 },
   { address: parseAddress('2001:db8::3'), port: 14789 },
@@ -261,6 +261,10 @@ run('ip', 'address', 'add', '2001:db8::1/64', 'dev', 'underlay', 'nodad');
 run('ip', 'route', 'add', '198.51.100.0/24', 'via', '192.0.2.254');
 
 for (const hook of ['tcx', 'clsact'] as const) dataPathContract(ebpfSubject({ hook, bpfRoot, self, netlink }));
+
+// What is damaged and healed does not depend on the underlay's family.
+const overIpv6: Vtep = { address: parseAddress('2001:db8::1'), port: 14789 };
+dataPathContract({ ...ebpfSubject({ hook: 'tcx', bpfRoot, self: overIpv6, netlink }), damages: {} });
 
 const end = suite<object>('end');
 end('netlink closes', () => netlink.close());

@@ -1,15 +1,16 @@
 /**
  * A data path in a process of its own, for tests that kill one: run it in a node's network namespace with
- * `BPF_DIR VTEP_ADDRESS PORT HOOK`. Each line on standard input is a request, each line on standard output its answer;
+ * `BPF_DIR VTEP_ADDRESS[,ADDRESS] PORT HOOK`. Each line on standard input is a request, each line on standard output its answer;
  * the first says that it is open. `{"desired": entries}` brings the kernel to these entries; `{"model": model}` keeps it
  * there, looking every half second.
  */
 
 import { createInterface } from 'node:readline';
-import { parseAddress } from '../../src/core/address.ts';
+import { type Address, parseAddress } from '../../src/core/address.ts';
 import { diff } from '../../src/core/change.ts';
 import { type ForwardingEntry, stateOf } from '../../src/core/forwarding.ts';
 import type { Model } from '../../src/core/model.ts';
+import { vtepOf } from '../../src/core/vtep.ts';
 import { openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
 import { messageOf } from '../../src/errors.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
@@ -23,12 +24,12 @@ export type Request =
 
 const auditMs = 500;
 
-const [bpfDir = '', address = '', port = '', hook = ''] = process.argv.slice(2);
+const [bpfDir = '', addresses = '', port = '', hook = ''] = process.argv.slice(2);
 const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const write = (fields: unknown, event: string) => void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`);
 const netlink = await openNetlink();
 const dataPath = await openEbpfDataPath({
-  vtep: { address: parseAddress(address), port: Number(port) },
+  vtep: vtepOf(addresses.split(',').map(parseAddress) as [Address], Number(port)),
   bpfDir,
   netlink,
   log: { debug: () => {}, info: () => {}, warn: write, error: write },

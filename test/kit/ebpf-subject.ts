@@ -109,7 +109,7 @@ export function ebpfSubject({ hook, bpfRoot, self, netlink }: EbpfPlace): DataPa
       detachClsact({ ifindex: ifindexOf(host(dataPath)), handle: 0x7765_6674, priority: 1457 });
 
   return {
-    name: `eBPF with ${hook}`,
+    name: `eBPF with ${hook} at ${self.address}`,
     damages,
     open: () => openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook }),
     remove: async () => {

@@ -2,6 +2,7 @@
 
 import { type Address, parseAddress, parseSubnet } from '../../src/core/address.ts';
 import type { EndpointId, NetworkId, NodeId } from '../../src/core/identity.ts';
+import type { Vtep } from '../../src/core/model.ts';
 import type { LookTimes } from '../../src/overlay/forgotten.ts';
 import { createOverlay, type Overlay } from '../../src/overlay/overlay.ts';
 import type { NetworkRequest } from '../../src/overlay/requests.ts';
@@ -51,9 +52,10 @@ export interface NodeOptions {
   readonly hostSubnets?: readonly string[];
   readonly engine?: Engine;
   readonly looks?: LookTimes;
+  readonly vtep?: Vtep;
 }
 
-/** Node `number` has VTEP 10.10.<number>.2. */
+/** Node `number` has VTEP 10.10.<number>.2 unless told. */
 export async function startOverlayNode(store: Store, number: number, options: NodeOptions = {}): Promise<OverlayNode> {
   const dataPath = options.dataPath ?? createRecordingDataPath();
   const journal = options.journal ?? createMemoryJournal();
@@ -67,7 +69,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
       node: {
         id: String(number).padStart(16, '0') as NodeId,
         name: `node-${number}`,
-        vtep: { address: parseAddress(`10.10.${number}.2`), port: 14789 },
+        vtep: options.vtep ?? { address: parseAddress(`10.10.${number}.2`), port: 14789 },
         mtuBytes: 1500,
       },
       process: { boot: options.boot ?? 'boot-1', pid: process.pid, started: '1', isAlive: () => true },
