@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * The overlay's data path: three programs of traffic control, attached by tcx or clsact at ingress.
+ * The overlay's data path: three programs of traffic control, attached by tcx or clsact at ingress
+ * (and a fourth, into_container, that user space runs).
  *
  *   from_container   host end of an endpoint's veth: read the frame, check its source, answer ARP
  *                    and ND, find the destination; then a local container, native VXLAN, the
@@ -24,6 +25,7 @@
 #include "lib/decapsulate.h"
 #include "lib/encapsulate.h"
 #include "lib/nd.h"
+#include "lib/report.h"
 #include "lib/too_big.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
@@ -53,17 +55,50 @@ static __always_inline int answer_locally(struct __sk_buff *skb, const struct po
 	return 0;
 }
 
+/* snoop_is_on - whether a network carries multicast, and so must know who wants it. */
+static __always_inline bool snoop_is_on(__u32 vni)
+{
+	struct network_key key = { .vni = vni };
+	struct network *network = bpf_map_lookup_elem(&networks, &key);
+
+	return network && network->flags & NETWORK_MULTICAST;
+}
+
+/* send_report - takes note of a membership report, which then goes to routers alone. */
+static __noinline int send_report(struct __sk_buff *skb, __u32 vni, const struct snooped *snooped)
+{
+	__u32 length = skb->len;
+	int error;
+
+	if (!bucket_take(BUCKET_REPORT, skb->ifindex, report_rate))
+		return -DROP_RATE_LIMITED;
+	error = snoop_is_on(vni) ? report_take(skb, vni, snooped) : 0;
+	if (!error)
+		error = flood_copies(skb, vni, skb->ifindex, true, snooped);
+	if (error)
+		return error;
+	count(GROUP_REPORTED, length);
+	return TC_ACT_SHOT;
+}
+
 static __always_inline int send_to_group(struct __sk_buff *skb, const struct port *port,
 					 const struct frame *frame)
 {
+	struct snooped snooped = {};
 	__u32 length = skb->len;
 	int error = flood_check(skb, frame, port->vni, 0);
 
 	if (error)
 		return error;
+	snoop_read(skb, frame, &snooped);
+	if (snooped.kind == SNOOP_REPORT)
+		return send_report(skb, port->vni, &snooped);
 	if (!bucket_take(BUCKET_FLOOD, skb->ifindex, bum_rate))
 		return -DROP_RATE_LIMITED;
-	error = flood_copies(skb, port->vni, skb->ifindex, true);
+	if (snooped.kind == SNOOP_ROUTER && snoop_is_on(port->vni) &&
+	    member_join(skb->ifindex, snooped.group))
+		members_changed(skb, port->vni);
+	error = flood_copies(skb, port->vni, skb->ifindex, true, &snooped);
 	if (error)
 		return error;
 	count(FLOODED, length);
@@ -155,11 +190,20 @@ static __always_inline int local_port(__u32 vni, struct mac destination, __u32 *
 }
 
 /* receive_group - copies to local ports only: the sender's node made the copies for all others. */
-static __always_inline int receive_group(struct __sk_buff *skb, __u32 vni)
+static __always_inline int receive_group(struct __sk_buff *skb, const struct origin *origin,
+					 const struct frame *frame)
 {
+	struct peer *peer = peer_lookup(origin);
+	struct snooped snooped = {};
 	__u32 length = skb->len;
-	int error = flood_copies(skb, vni, 0, false);
+	int error;
 
+	if (!peer)
+		return -DROP_UNKNOWN_VTEP;
+	if (!bucket_take(BUCKET_FLOOD_RECEIVED, peer->vtep, received_bum_rate))
+		return -DROP_RATE_LIMITED;
+	snoop_read(skb, frame, &snooped);
+	error = flood_copies(skb, origin->vni, 0, false, &snooped);
 	if (error)
 		return error;
 	count(FLOOD_RECEIVED, length);
@@ -194,7 +238,7 @@ static __always_inline int arrive_over(__u8 underlay, struct __sk_buff *skb, str
 	if (mark && (verdict = ecn_write(skb, frame.family, mark)))
 		return verdict;
 	if (is_group)
-		return receive_group(skb, origin->vni);
+		return receive_group(skb, origin, &frame);
 	count(DECAPSULATED, skb->len);
 	return deliver(skb, ifindex, frame.family);
 }
@@ -238,7 +282,7 @@ static __always_inline int arrive_by_kernel(struct __sk_buff *skb, struct origin
 		return verdict;
 	if (mac_is_group(frame.destination)) {
 		verdict = flood_check(skb, &frame, origin->vni, origin->frame);
-		return verdict ? verdict : receive_group(skb, origin->vni);
+		return verdict ? verdict : receive_group(skb, origin, &frame);
 	}
 	verdict = local_port(origin->vni, frame.destination, &ifindex);
 	if (verdict)
@@ -253,4 +297,15 @@ int from_tunnel(struct __sk_buff *skb)
 	struct origin origin = {};
 
 	return conclude(skb, arrive_by_kernel(skb, &origin), &origin);
+}
+
+/*
+ * into_container - not attached: user space runs it to put a frame of its own, a query, on the wire
+ * to a port.
+ */
+SEC("tc")
+int into_container(struct __sk_buff *skb)
+{
+	bpf_clone_redirect(skb, skb->ifindex, 0);
+	return TC_ACT_SHOT;
 }

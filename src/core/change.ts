@@ -17,7 +17,8 @@ const order: Readonly<Record<ForwardingTable, number>> = {
   port: 3,
   mac: 4,
   neighbour: 5,
-  flood: 6,
+  group: 6,
+  flood: 7,
 };
 
 export function diff(desired: ForwardingState, actual: ForwardingState): Change[] {

@@ -7,6 +7,7 @@
  */
 
 import type { Address } from './address.ts';
+import { everyGroup } from './group.ts';
 import type { EndpointId } from './identity.ts';
 import type { MacAddress } from './mac.ts';
 import type { Endpoint, Membership, Model, Network, Vtep } from './model.ts';
@@ -34,8 +35,10 @@ export type ForwardingEntry =
     }
   | { readonly table: 'mac'; readonly vni: Vni; readonly mac: MacAddress; readonly at: Location }
   | { readonly table: 'neighbour'; readonly vni: Vni; readonly address: Address; readonly mac: MacAddress }
+  /** A VTEP behind which a multicast group has members; what is joined here the data path sees by itself. */
+  | { readonly table: 'group'; readonly vni: Vni; readonly group: Address; readonly vtep: Address }
   | {
-      /** Who gets broadcast and multicast: local endpoints and remote VTEPs, each once. Sorted. */
+      /** Who gets broadcast, and multicast to groups that they want: local endpoints and remote VTEPs, each once. Sorted. */
       readonly table: 'flood';
       readonly vni: Vni;
       readonly endpoints: readonly EndpointId[];
@@ -61,6 +64,8 @@ export function entryKey(entry: ForwardingEntry): string {
       return `mac ${entry.vni} ${entry.mac}`;
     case 'neighbour':
       return `neighbour ${entry.vni} ${entry.address}`;
+    case 'group':
+      return `group ${entry.vni} ${entry.group} ${entry.vtep}`;
     case 'flood':
       return `flood ${entry.vni}`;
   }
@@ -92,6 +97,7 @@ function networkEntries(
     ...[...vteps.values()].flatMap((vtep) => vtepEntries(vni, vtep)),
     ...local.map((endpoint) => portEntry(network, endpoint)),
     ...endpointEntries(vni, placed(local, remote)),
+    ...(network.multicast ? remote.flatMap((membership) => groupEntries(vni, membership)) : []),
     { table: 'flood', vni, endpoints: local.map(({ id }) => id).sort(), vteps: [...vteps.keys()].sort() },
   ];
 }
@@ -102,6 +108,10 @@ function vtepEntries(vni: Vni, vtep: Vtep): ForwardingEntry[] {
     { table: 'vtep', address, port },
     ...addressesOf(vtep).map((source) => ({ table: 'peer' as const, vni, source, vtep: address })),
   ];
+}
+
+function groupEntries(vni: Vni, { vtep, groups = [everyGroup] }: Membership): ForwardingEntry[] {
+  return groups.map((group) => ({ table: 'group', vni, group, vtep: vtep.address }));
 }
 
 function portEntry(network: Network, { id, mac, addresses }: Endpoint): ForwardingEntry {

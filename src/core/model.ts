@@ -55,6 +55,8 @@ export interface Membership {
   readonly network: NetworkKey;
   readonly vtep: Vtep;
   readonly endpoints: readonly Endpoint[];
+  /** Multicast groups that its endpoints have joined; absent: that is not known, and it gets all. */
+  readonly groups?: readonly Address[] | undefined;
 }
 
 /** Everything a node knows: the input of `forwarding`. */

@@ -30,6 +30,8 @@ export interface MissSettings {
   networkOf(vni: Vni): Network | null;
   /** Called when something in the kernel changed. */
   onDrift(what: string): void;
+  /** Called when containers have joined or left multicast groups. */
+  onGroups(): void;
 }
 
 /** Implementation: an address nobody has is asked for again after this time at the earliest. */
@@ -47,7 +49,7 @@ export async function serveMisses(
   records: Records,
   settings: MissSettings & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { self, log, networkOf, onDrift, signal } = settings;
+  const { self, log, networkOf, onDrift, onGroups, signal } = settings;
   const { codecs } = records;
   const recent = new Set<string>();
   let lookups = 0;
@@ -115,6 +117,10 @@ export async function serveMisses(
   const serve = (event: DataPathEvent): void => {
     if (event.kind === 'drift') {
       onDrift(event.what);
+      return;
+    }
+    if (event.kind === 'groups') {
+      onGroups();
       return;
     }
     const network = networkOf(event.vni);

@@ -9,7 +9,7 @@ import type { Subnet } from '../core/address.ts';
 import type { EndpointId } from '../core/identity.ts';
 import type { PoolRange } from '../core/ipam.ts';
 import { nodeKey } from '../core/keys.ts';
-import type { Model, Node } from '../core/model.ts';
+import type { Model, Network, Node } from '../core/model.ts';
 import { overlayMtu } from '../core/mtu.ts';
 import { reachable, towards, widestFamily } from '../core/vtep.ts';
 import { messageOf } from '../errors.ts';
@@ -28,6 +28,7 @@ import { createDirectory } from './directory.ts';
 import { createEndpoints } from './endpoints.ts';
 import type { Driver } from './engine-advice.ts';
 import { type LookTimes, startForgotten } from './forgotten.ts';
+import { startGroups, wantedGroups } from './groups.ts';
 import { startHeartbeat } from './heartbeat.ts';
 import { createIpamVerbs } from './ipam-verbs.ts';
 import { timeLimit } from './limit.ts';
@@ -128,7 +129,9 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     epoch: presence.node.epoch,
     lease: () => presence.lease(),
     joined: (network) => local.joined(network),
+    groups: async (network) => (await groupsOf(local.overlays().filter(({ key }) => key === network))).get(network),
   });
+  const groupsOf = (of: readonly Network[]) => wantedGroups(dataPath, of);
   const creating = new Set<EndpointId>();
   const isKnown = (id: EndpointId) => creating.has(id) || local.endpoint(id) !== null;
   const owners = createOwners(records, { self: self.id, isKnown });
@@ -206,7 +209,18 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       log.debug({ what }, 'kernel changed');
       reconciler.suspect();
     },
+    onGroups: () => groups.changed(),
     signal: stopping.signal,
+  });
+  const groups = startGroups({
+    networks: () => local.overlays().filter(({ key }) => publisher.isPublished(key)),
+    wanted: groupsOf,
+    published: (network) => publisher.groups(network),
+    publish: (network) =>
+      background.attempt(`membership of network ${network}`, async () => {
+        if (publisher.isPublished(network)) await publisher.publish(network);
+      }),
+    log,
   });
   const paths = createPaths({
     probe,
@@ -219,7 +233,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const { driver, looks } = settings;
   const forgotten = startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
   const reports = createReports(
-    { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten },
+    { store, dataPath, local, directory, reconciler, background, publisher, presence, paths, heartbeat, forgotten },
     { version: settings.version, self: presence.node, driver },
   );
 
@@ -228,7 +242,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     reports,
     async close() {
       stopping.abort();
-      await forgotten.close();
+      await Promise.all([forgotten.close(), groups.close()]);
       await Promise.all([serving, heartbeat.close(), directory.close(), background.close(), paths.close()]);
       await reconciler.close();
       await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));

@@ -4,6 +4,7 @@
  * at a time; calls that come meanwhile share the next one.
  */
 
+import type { Address } from '../core/address.ts';
 import type { NetworkKey, NodeId } from '../core/identity.ts';
 import { membershipKey, stampKey } from '../core/keys.ts';
 import type { Endpoint, Vtep } from '../core/model.ts';
@@ -22,6 +23,8 @@ export interface Publisher {
   withdraw(network: NetworkKey): Promise<void>;
   /** Whether the store has taken a stamp of this process and was not asked to drop it. */
   isPublished(network: NetworkKey): boolean;
+  /** The groups in the record that the store has taken last. */
+  groups(network: NetworkKey): readonly Address[] | undefined;
 }
 
 export interface PublisherSettings {
@@ -30,6 +33,8 @@ export interface PublisherSettings {
   readonly epoch: number;
   lease(): Lease;
   joined(network: NetworkKey): readonly Endpoint[];
+  /** Multicast groups that are wanted here; undefined: not known. */
+  groups(network: NetworkKey): Promise<readonly Address[] | undefined>;
 }
 
 export function createPublisher(records: Records, settings: PublisherSettings): Publisher {
@@ -37,7 +42,7 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
   const { self, vtep, epoch } = settings;
   const queues = new Map<NetworkKey, Promise<void>>();
   const waiting = new Map<NetworkKey, Promise<void>>();
-  const published = new Set<NetworkKey>();
+  const published = new Map<NetworkKey, readonly Address[] | undefined>();
   let generation = 0;
 
   const commit = async (network: NetworkKey, operations: readonly StoreOperation[]): Promise<void> => {
@@ -49,13 +54,14 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
     generation += 1;
     const version = { epoch, generation };
     const endpoints = settings.joined(network);
-    const record = codecs.membership.encode({ ...version, endpoints });
+    const groups = await settings.groups(network);
+    const record = codecs.membership.encode({ ...version, endpoints, groups });
     const stamp = codecs.stamp.encode({ ...version, vtep });
     await commit(network, [
       { kind: 'put', key: membershipKey(network, self), value: record, expect: 'any' },
       { kind: 'put', key: stampKey(network, self), value: stamp, expect: 'any' },
     ]);
-    published.add(network);
+    published.set(network, groups);
   };
   /** Runs after what is under way for this network, whatever became of it. */
   const enqueue = (network: NetworkKey, task: () => Promise<void>): Promise<void> => {
@@ -85,5 +91,6 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
         ]);
       }),
     isPublished: (network) => published.has(network),
+    groups: (network) => published.get(network),
   };
 }

@@ -42,6 +42,7 @@ export function createRemoteMembers(network: NetworkKey): RemoteMembers {
         node,
         network,
         vtep,
+        groups: records.get(node)?.groups,
         endpoints: (records.get(node)?.endpoints ?? []).map((endpoint) => ({ ...endpoint, network })),
       })),
   };

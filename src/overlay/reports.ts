@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { familyOf } from '../core/address.ts';
+import { everyGroup } from '../core/group.ts';
 import { identityLabel, isOfSwarm } from '../core/identity.ts';
 import type { Membership, Network, Node, Vtep } from '../core/model.ts';
 import { addressesOf, towards } from '../core/vtep.ts';
@@ -15,6 +16,7 @@ import type { Heartbeat } from './heartbeat.ts';
 import type { Local } from './local.ts';
 import type { Paths } from './paths.ts';
 import type { Presence } from './presence.ts';
+import type { Publisher } from './publisher.ts';
 import type { Reconciler } from './reconciler.ts';
 import type { EndpointReport, NetworkReport, PeerReport, Reports } from './report.ts';
 
@@ -25,6 +27,7 @@ export interface ReportParts {
   readonly directory: Directory;
   readonly reconciler: Reconciler;
   readonly background: Background;
+  readonly publisher: Publisher;
   readonly presence: Presence;
   readonly paths: Paths;
   readonly heartbeat: Heartbeat;
@@ -38,14 +41,19 @@ export interface ReportFacts {
 }
 
 export function createReports(parts: ReportParts, { version, self, driver }: ReportFacts): Reports {
-  const { store, dataPath, local, directory, reconciler, background, presence, paths, heartbeat, forgotten } = parts;
+  const { store, dataPath, local, directory, reconciler, background, publisher } = parts;
+  const { presence, paths, heartbeat, forgotten } = parts;
 
   /** All memberships of this node's networks, its own included. */
   const memberships = (): readonly Membership[] => [
     ...directory.memberships(),
-    ...local
-      .overlays()
-      .map(({ key }) => ({ node: self.id, network: key, vtep: self.vtep, endpoints: local.joined(key) })),
+    ...local.overlays().map(({ key }) => ({
+      node: self.id,
+      network: key,
+      vtep: self.vtep,
+      endpoints: local.joined(key),
+      groups: publisher.groups(key),
+    })),
   ];
   const otherNodes = () => directory.nodes().filter(({ id }) => id !== self.id);
   const nodeName = (id: string) =>
@@ -180,7 +188,14 @@ function digest(networks: readonly Network[], memberships: readonly Membership[]
       mtuBytes,
       multicast,
     ]),
-    ...memberships.map(({ network, node, vtep }) => ['member', network, node, addressesOf(vtep).join(' '), vtep.port]),
+    ...memberships.map(({ network, node, vtep, groups }) => [
+      'member',
+      network,
+      node,
+      addressesOf(vtep).join(' '),
+      vtep.port,
+      groups?.join(' ') ?? everyGroup,
+    ]),
     ...memberships.flatMap(({ network, node, endpoints }) =>
       endpoints.map(({ id, mac, addresses, version }) => [
         'endpoint',

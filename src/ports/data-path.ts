@@ -16,6 +16,8 @@ export type DataPathEvent =
   | { readonly kind: 'miss'; readonly vni: Vni; readonly address: Address | null; readonly mac: MacAddress | null }
   /** A frame of an unknown MAC came from a known VTEP and was let in for now. */
   | { readonly kind: 'provisional'; readonly vni: Vni; readonly mac: MacAddress; readonly vtep: Address }
+  /** Containers of this node have joined or left multicast groups. */
+  | { readonly kind: 'groups' }
   /** Something in the kernel changed that this data path owns or depends on: audit soon. */
   | { readonly kind: 'drift'; readonly what: string };
 
@@ -47,6 +49,11 @@ export interface DataPath {
   interfacesOf(endpoint: EndpointId): PortInterfaces;
   /** Drops a provisional entry that the control plane could not confirm. No-op when it has become a real one. */
   withdraw(vni: Vni, mac: MacAddress): Promise<void>;
+  /**
+   * The multicast groups that containers of this node have joined, `::` for all; a network without any is left out. Null:
+   * this data path does not know, and takes every group.
+   */
+  groups(): Promise<ReadonlyMap<Vni, readonly Address[]> | null>;
   counters(): Promise<PacketCounters>;
   events(signal: AbortSignal): AsyncIterable<DataPathEvent>;
   /** Lets go of handles; forwarding goes on. */

@@ -44,6 +44,8 @@ export interface StampRecord extends MembershipVersion {
 /** d/<network>/<node> */
 export interface MembershipRecord extends MembershipVersion {
   readonly endpoints: readonly Omit<Endpoint, 'network'>[];
+  /** As in `Membership`: a version that knows nothing of groups does not write them. */
+  readonly groups?: readonly Address[] | undefined;
 }
 
 /** ns/<name space>: subnets of one name space never overlap. */

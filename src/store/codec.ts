@@ -79,7 +79,7 @@ const addressClaim = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('shared'), purpose: z.enum(['gateway', 'auxiliary']) }),
 ]);
 
-const membership = z.object({ ...version, endpoints: z.array(endpoint) });
+const membership = z.object({ ...version, endpoints: z.array(endpoint), groups: z.array(address).optional() });
 
 export const codecs: Codecs = {
   node: json(node),

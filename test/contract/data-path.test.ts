@@ -36,7 +36,13 @@ const model: Model = {
   local: [testEndpoint(1, 2), testEndpoint(1, 3, 'ipv4'), testEndpoint(2, 2)],
   remote: [
     { node: nodeId('2'), network: testNetwork(1).key, vtep: vteps[0] ?? self, endpoints: [testEndpoint(1, 12)] },
-    { node: nodeId('3'), network: testNetwork(2).key, vtep: vteps[2] ?? self, endpoints: [testEndpoint(2, 12)] },
+    {
+      node: nodeId('3'),
+      network: testNetwork(2).key,
+      vtep: vteps[2] ?? self,
+      endpoints: [testEndpoint(2, 12)],
+      groups: ['239.1.2.3', 'ff15::42'].map(parseAddress),
+    },
   ],
 };
 const desired = forwarding(model);
@@ -187,6 +193,13 @@ function dataPathContract(subject: DataPathSubject): void {
     const error = await dataPath.apply(changes).catch((thrown: unknown) => thrown);
     assert.ok(isOverlayError(error));
     assert.ok((await dataPath.read()).has(`network ${vni}`));
+  });
+
+  check('what was put of groups is no membership of this node', async ({ dataPath }) => {
+    await dataPath.apply(diff(desired, nothing));
+
+    const groups = await dataPath.groups();
+    assert.ok(groups === null || groups.size === 0);
   });
 
   check('a VTEP that no route leads to is kept, and told', async ({ dataPath }) => {

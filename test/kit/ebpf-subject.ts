@@ -99,6 +99,7 @@ export function ebpfSubject({ hook, bpfRoot, self, netlink }: EbpfPlace): DataPa
       }),
     'emptying the table of neighbours': () => empty('neighbours'),
     'emptying the table of peers': () => empty('peers'),
+    'emptying the table of groups': () => empty('groups'),
     'deleting a network': () => withMap('networks', (map) => mapDelete(map, networkKey.encode(vni))),
     'deleting a flood list': () => withMap('flood', (map) => mapDelete(map, networkKey.encode(vni))),
     'wiping a VTEP': () => withMap('vteps', (map) => mapUpdate(map, index.encode(1), vtepRecord.encode(null))),
@@ -132,7 +133,7 @@ export function ebpfSubject({ hook, bpfRoot, self, netlink }: EbpfPlace): DataPa
     },
     traces: () => {
       const used = rows('vteps').filter((row) => !/^vteps \S+ 0+$/.test(row));
-      const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'flood'].flatMap(rows);
+      const tables = ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'groups', 'members', 'flood'].flatMap(rows);
       const devices = run('ip', '-o', 'link').match(/(wh[0-9a-f]{12}|weft[0-9]+)(?=[@:])/g) ?? [];
       const pins = [...readdirSync(pinned('links')), ...readdirSync(pinned('endpoints'))];
       return [...used, ...tables, ...devices, ...pins]

@@ -72,6 +72,15 @@ export function randomModel(chance: Chance, vteps: readonly Vtep[]): Model {
     network: testNetwork(number).key,
     vtep,
     endpoints,
+    groups: chance(3) === 0 ? undefined : randomGroups(chance),
   }));
   return { self: nodeId('self'), networks, remote: memberships, local };
+}
+
+function randomGroups(chance: Chance) {
+  const groups = Array.from(
+    { length: chance(4) },
+    () => [`239.1.2.${chance(5)}`, `ff15::${chance(5)}`][chance(2)] ?? '::',
+  );
+  return [...new Set(groups)].map(parseAddress);
 }

@@ -154,7 +154,17 @@ function ifindex(name: string): number {
 }
 
 function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): void {
-  for (const name of ['networks', 'peers', 'ports', 'fdb', 'neighbours', 'buckets']) {
+  for (const name of [
+    'networks',
+    'peers',
+    'ports',
+    'fdb',
+    'neighbours',
+    'buckets',
+    'members',
+    'member_counts',
+    'groups',
+  ]) {
     bpf.mapDeleteBatch(
       map(name),
       bpf.mapEntries(map(name)).map(([key]) => key),

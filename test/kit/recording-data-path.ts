@@ -1,14 +1,18 @@
 /** A data path that carries nothing and remembers everything: what the overlay wants programmed, and in which order. */
 
+import type { Address } from '../../src/core/address.ts';
 import type { Change } from '../../src/core/change.ts';
 import { patch } from '../../src/core/change.ts';
 import { entryKey, type ForwardingState } from '../../src/core/forwarding.ts';
+import type { Vni } from '../../src/core/vni.ts';
 import type { DataPath, DataPathEvent, PacketCounters } from '../../src/ports/data-path.ts';
 
 export interface RecordingDataPath extends DataPath {
   /** What is programmed now; may be changed by a test, as someone at the machine would. */
   state: ForwardingState;
   readonly withdrawn: string[];
+  /** What containers have joined. */
+  joined: ReadonlyMap<Vni, readonly Address[]> | null;
   /** Keys of rows that cannot be programmed. */
   readonly broken: Set<string>;
   emit(event: DataPathEvent): void;
@@ -46,6 +50,7 @@ export function createRecordingDataPath(): RecordingDataPath {
     reason: 'a test records it',
     state: new Map(),
     withdrawn: [],
+    joined: new Map(),
     broken: new Set(),
     read: async () => dataPath.state,
     isIntact: async () => false,
@@ -56,6 +61,7 @@ export function createRecordingDataPath(): RecordingDataPath {
       dataPath.withdrawn.push(`${vni} ${mac}`);
     },
     counters: async () => counters,
+    groups: async () => dataPath.joined,
     events,
     close: async () => undefined,
     emit(event) {

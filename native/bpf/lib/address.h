@@ -38,6 +38,7 @@ static __always_inline bool address_is_zero(const __be32 address[4])
 	return !(address[0] | address[1] | address[2] | address[3]);
 }
 
+/* address_is_mapped - ::ffff:0:0/96, IPv4 */
 static __always_inline bool address_is_mapped(const __be32 address[4])
 {
 	return !(address[0] | address[1]) && address[2] == bpf_htonl(0xffff);

@@ -3,10 +3,15 @@
  * Broadcast and multicast: head-end replication, exactly once (RFC 7348 section 4.2 without the
  * multicast group). The sender's node makes one copy per local port and one per remote VTEP; a
  * receiver copies to local ports only. That split horizon is the whole proof that nothing loops or
- * arrives twice.
+ * arrives twice. A container that bridges two endpoints cannot close a loop either: what it sends on
+ * has the MAC of somebody else, and is dropped (source.h).
+ *
+ * A list names everybody in the network; frames to a group go to those on it who want the group
+ * (snoop.h, member.h), at the cost of one or two hash lookups for each entry.
  *
  * Locals come first in a list: addressing a remote copy leaves tunnel metadata on the packet. Cost:
- * about 2.5 to 3.0 us per remote copy, hence the bucket per endpoint.
+ * about 2.5 to 3.0 us per remote copy, hence the bucket per endpoint; and on receive one per VTEP,
+ * against a node that keeps to no limit.
  */
 #ifndef WEFT_FLOOD_H
 #define WEFT_FLOOD_H
@@ -15,24 +20,35 @@
 
 #include "events.h"
 #include "frame.h"
+#include "member.h"
+#include "snoop.h"
 #include "tunnel.h"
 
-/* Specification, with the ICMPv6 types that IPv6 cannot do without on a link. */
-#define MLD_QUERY 130 /* RFC 2710: 130-132 */
-#define MLD_DONE 132
+/* Specification: with MLD, the ICMPv6 types that IPv6 cannot do without on a link. */
 #define ND_ROUTER_SOLICITATION 133 /* RFC 4861: 133-137 */
 #define ND_ROUTER_ADVERTISEMENT 134
 #define ND_NEIGHBOUR_SOLICITATION 135
 #define ND_NEIGHBOUR_ADVERTISEMENT 136
 #define ND_REDIRECT 137
-#define MLD_REPORT_V2 143 /* RFC 3810 */
 
 struct flooding {
 	struct __sk_buff *skb;
 	__u32 vni;
 	__u32 except; /* the sender's port */
 	bool to_remotes;
+	bool to_members; /* of `group` alone */
+	__be32 group[4];
 };
+
+static __always_inline bool flood_is_wanted(const struct flooding *flooding,
+					    const struct flood_entry *entry)
+{
+	if (!flooding->to_members)
+		return true;
+	return entry->kind == FLOOD_LOCAL ?
+		       member_wants(entry->target, flooding->group) :
+		       vtep_wants(flooding->vni, entry->target, flooding->group);
+}
 
 static __always_inline int flood_to_remote(struct flooding *flooding, __u32 id)
 {
@@ -51,11 +67,15 @@ static __always_inline int flood_to_remote(struct flooding *flooding, __u32 id)
 static long flood_copy(void *list, const __u32 *index, struct flood_entry *entry,
 		       struct flooding *flooding)
 {
-	int error = 0;
+	bool is_local = entry->kind == FLOOD_LOCAL && entry->target != flooding->except;
+	bool is_remote = entry->kind == FLOOD_REMOTE && flooding->to_remotes;
+	int error;
 
-	if (entry->kind == FLOOD_LOCAL && entry->target != flooding->except)
+	if (!(is_local || is_remote) || !flood_is_wanted(flooding, entry))
+		return 0;
+	if (is_local)
 		error = bpf_clone_redirect(flooding->skb, entry->target, 0) ? -DROP_COPY_FAILED : 0;
-	else if (entry->kind == FLOOD_REMOTE && flooding->to_remotes)
+	else
 		error = flood_to_remote(flooding, entry->target);
 	if (error)
 		count(-error, flooding->skb->len);
@@ -111,14 +131,19 @@ static __always_inline int flood_check(struct __sk_buff *skb, const struct frame
 }
 
 /* flood_copies - makes them; the packet stays with the caller. Returns 0, or a negative reason. */
-static __noinline int flood_copies(struct __sk_buff *skb, __u32 vni, __u32 except, bool to_remotes)
+static __noinline int flood_copies(struct __sk_buff *skb, __u32 vni, __u32 except, bool to_remotes,
+				   const struct snooped *snooped)
 {
-	struct flooding flooding = { skb, vni, except, to_remotes };
+	struct flooding flooding = {
+		.skb = skb, .vni = vni, .except = except, .to_remotes = to_remotes
+	};
 	struct network_key key = { .vni = vni };
 	void *list = bpf_map_lookup_elem(&flood, &key);
 
-	if (!list)
+	if (!list || !snooped)
 		return -DROP_UNKNOWN_NETWORK;
+	flooding.to_members = snooped->kind == SNOOP_MEMBERS || snooped->kind == SNOOP_REPORT;
+	address_copy(flooding.group, snooped->group);
 	bpf_for_each_map_elem(list, flood_copy, &flooding, 0);
 	return 0;
 }

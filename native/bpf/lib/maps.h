@@ -20,6 +20,10 @@ const volatile __u32 bum_rate = 1000;
 const volatile __u32 event_rate = 100;
 /* Provisional entries per second that one VTEP may cause; 0 lifts the limit. */
 const volatile __u32 learn_rate = 1000;
+/* Membership reports per second that one endpoint may send; 0 lifts the limit. */
+const volatile __u32 report_rate = 100;
+/* Group frames per second taken from one VTEP, which is twenty endpoints at their limit; 0 lifts it. */
+const volatile __u32 received_bum_rate = 20000;
 /*
  * Flags for bpf_skb_adjust_room on receive that the loader found this kernel to have
  * (DECAP_L4_UDP).
@@ -104,6 +108,34 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__array(values, struct flood_list);
 } flood SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct member_key);
+	__type(value, struct member);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} members SEC(".maps");
+
+/* How many groups a port has in `members`, so that one endpoint cannot fill it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct port_key);
+	__type(value, __u32);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} member_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct group_key);
+	__type(value, __u32); /* zero */
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} groups SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -25,6 +25,7 @@ enum reason {
 	FALLBACK_RECEIVED = 11, /* received from the kernel's vxlan device and delivered */
 	LEARNED = 12, /* a provisional forwarding entry was made */
 	TOO_BIG_ANSWERED = 13, /* ICMP told the sender the size that fits */
+	GROUP_REPORTED = 14, /* an IGMP or MLD report, taken note of; copied to routers alone */
 
 	/* Drops; the first one is also the boundary. */
 	DROP_NO_ENDPOINT = 32, /* the device carries no endpoint of ours */

@@ -122,12 +122,32 @@ struct flood_entry {
 	__u32 target; /* ifindex of a local port, or id of a VTEP */
 };
 
+/* What an endpoint has joined. Written by the programs; the control plane lets old ones expire. */
+struct member_key {
+	__u32 ifindex; /* of its port */
+	__be32 group[4]; /* zero: everything, as a multicast router wants it */
+};
+
+struct member {
+	__u64 seen_at; /* last report, nanoseconds of the monotonic clock */
+};
+
+/* What endpoints behind a remote VTEP have joined. Written by the control plane. */
+struct group_key {
+	__u32 vni;
+	__u32 vtep;
+	__be32 group[4]; /* zero: everything, also where nothing is known of what they joined */
+};
+
 enum bucket_kind {
 	BUCKET_FLOOD = 1, /* id: ifindex */
 	BUCKET_LEARN = 2, /* id: VTEP */
 	BUCKET_TOO_BIG = 3, /* id: ifindex */
 	BUCKET_MISS_EVENT = 4, /* id: ifindex */
 	BUCKET_DROP_EVENT = 5, /* id: ifindex */
+	BUCKET_REPORT = 6, /* id: ifindex */
+	BUCKET_GROUP_EVENT = 7, /* id: ifindex */
+	BUCKET_FLOOD_RECEIVED = 8, /* id: VTEP */
 };
 
 struct bucket_key {
@@ -149,6 +169,7 @@ enum event_kind {
 	EVENT_MISS_MAC = 2, /* a frame for `mac` was dropped */
 	EVENT_PROVISIONAL = 3, /* `mac` (with source `address`) was first seen behind `vtep` */
 	EVENT_DROP = 4, /* a sample: a frame of `mac` was dropped for `reason` */
+	EVENT_GROUPS = 5, /* the endpoint of port `ifindex` has joined or left groups */
 };
 
 struct event {
@@ -175,6 +196,9 @@ _Static_assert(sizeof(struct fdb_entry) == 16, "fdb_entry");
 _Static_assert(sizeof(struct neighbour_key) == 20, "neighbour_key");
 _Static_assert(sizeof(struct neighbour) == 8, "neighbour");
 _Static_assert(sizeof(struct flood_entry) == 8, "flood_entry");
+_Static_assert(sizeof(struct member_key) == 20, "member_key");
+_Static_assert(sizeof(struct member) == 8, "member");
+_Static_assert(sizeof(struct group_key) == 24, "group_key");
 _Static_assert(sizeof(struct bucket_key) == 8, "bucket_key");
 _Static_assert(sizeof(struct bucket) == 8, "bucket");
 _Static_assert(sizeof(struct counter) == 16, "counter");

@@ -37,7 +37,7 @@ interface AuditGround {
 }
 
 /** The programs change the others themselves. */
-const audited = ['networks', 'vteps', 'peers', 'ports', 'fdb', 'neighbours'] as const;
+const audited = ['networks', 'vteps', 'peers', 'ports', 'fdb', 'neighbours', 'groups'] as const;
 
 export function createAudit(ground: AuditGround): Audit {
   let digest: string | null = null;

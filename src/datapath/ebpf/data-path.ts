@@ -14,6 +14,7 @@
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
 import type { Vtep } from '../../core/model.ts';
+import { messageOf } from '../../errors.ts';
 import { ringOpen } from '../../native/binding.ts';
 import { type KernelFeatures, probeKernel } from '../../native/probe.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
@@ -26,9 +27,11 @@ import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
 import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
-import { directoriesOf, interfacesOf, tunnelName } from './names.ts';
+import { askGroups, expireGroups, readGroups } from './groups.ts';
+import { directoriesOf, interfacesOf, stemOf, tunnelName } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
+import { startQuerier } from './querier.ts';
 import { createQueue } from './queue.ts';
 import { readState } from './reading.ts';
 import { removePins } from './remove.ts';
@@ -53,6 +56,8 @@ export interface EbpfOptions {
   readonly hook?: Hook;
   /** How often devices and programs are looked at; shorter in tests. */
   readonly keepMs?: number;
+  /** How often endpoints are asked for their groups; shorter in tests. */
+  readonly queryIntervalMs?: number;
 }
 
 interface Parts {
@@ -81,7 +86,7 @@ export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> 
     try {
       const parts = assemble(options, programs, hook);
       await adopt(parts);
-      return operate(parts, options.keepMs, `eBPF with ${hook}; kernel ${release()}`);
+      return operate(parts, options, `eBPF with ${hook}; kernel ${release()}`);
     } catch (error) {
       programs.close();
       throw error;
@@ -122,16 +127,18 @@ function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook:
 }
 
 /** Takes over what another process left. Programs are replaced on receiving devices first, on sending ones last. */
-async function adopt({ netlink, log, vteps, ports, foundation }: Parts): Promise<void> {
+async function adopt({ netlink, log, programs, tables, vteps, ports, foundation }: Parts): Promise<void> {
   const links = await netlink.links();
   const known = vteps.read();
   ports.read(links);
   for (const problem of await foundation.lay()) log.warn({ problem }, 'VTEP not resolved');
   ports.adopt(links);
+  const hosts = links.filter(({ name }) => stemOf(name) !== null).map(({ index }) => index);
+  if (!programs.hadMembers) tables.members.openAll(hosts, process.hrtime.bigint());
   log.info({ vteps: known.length }, 'data path opened');
 }
 
-function operate(parts: Parts, keepMs: number | undefined, reason: string): DataPath {
+function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason: string): DataPath {
   const { programs, tables, foundation, events } = parts;
   const queue = createQueue();
   const report = createReport(parts);
@@ -152,6 +159,14 @@ function operate(parts: Parts, keepMs: number | undefined, reason: string): Data
     drift: (what) => events.emit({ kind: 'drift', what }),
     ...(keepMs === undefined ? {} : { keepMs }),
   });
+  const querier = startQuerier(
+    {
+      ask: (frames) => askGroups(parts, frames),
+      expire: (before) => queue.run(async () => expireGroups(parts, before)),
+      failed: (error) => events.emit({ kind: 'drift', what: `asking for groups failed: ${messageOf(error)}` }),
+    },
+    queryIntervalMs,
+  );
   const onVteps = async (problems: readonly string[]) => {
     report(problems);
     await foundation.coverUnderlays();
@@ -178,11 +193,12 @@ function operate(parts: Parts, keepMs: number | undefined, reason: string): Data
         if (tables.fdb.get({ vni, mac })?.isProvisional === true) tables.fdb.remove([{ vni, mac }]);
       }),
     counters: () => queue.run(async () => readCounters(programs.map('counters'))),
+    groups: async () => readGroups(tables),
     events: (signal) => events.listen(signal),
     close: async () => {
       if (!queue.close()) return;
       ring.close();
-      await upkeep.stop();
+      await Promise.all([upkeep.stop(), querier.stop()]);
       await queue.idle();
       events.close();
       programs.close();

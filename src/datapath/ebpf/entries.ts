@@ -11,7 +11,7 @@ import type { ForwardingEntry, ForwardingTable } from '../../core/forwarding.ts'
 import type { EndpointId } from '../../core/identity.ts';
 import type { Vni } from '../../core/vni.ts';
 import { overlayError } from '../../errors.ts';
-import type { FdbKey, FdbRecord, PeerKey, Target } from './records.ts';
+import type { FdbKey, FdbRecord, GroupKey, PeerKey, Target } from './records.ts';
 
 export type EntryOf<Name extends ForwardingTable> = Extract<ForwardingEntry, { table: Name }>;
 
@@ -62,6 +62,11 @@ export function floodEntry(names: Names, vni: Vni, copies: readonly Target[]): E
   const endpoints = copies.flatMap((copy) => (copy.kind === 'local' ? names.endpointAt(copy.ifindex) : []));
   const vteps = copies.flatMap((copy) => (copy.kind === 'remote' ? addressOf(names, copy.vtepId) : []));
   return { table: 'flood', vni, endpoints: endpoints.sort(), vteps: vteps.sort() };
+}
+
+/** @throws BPF_FAILED */
+export function groupRow(names: Names, { vni, group, vtep }: EntryOf<'group'>): GroupKey {
+  return { vni, group, vtepId: vtepId(names, vtep) };
 }
 
 /** @throws BPF_FAILED */

@@ -81,6 +81,8 @@ function readEvent(bytes: Uint8Array): DataPathEvent | null {
       return { kind: 'miss', vni: parseVni(vni), address: addressOf(address), mac: null };
     case enums.event_kind.EVENT_PROVISIONAL:
       return { kind: 'provisional', vni: parseVni(vni), mac: macFromBytes(mac), vtep: addressOf(vtep) };
+    case enums.event_kind.EVENT_GROUPS:
+      return { kind: 'groups' };
     default:
       return null;
   }

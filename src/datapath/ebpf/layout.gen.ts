@@ -59,6 +59,27 @@ export const layout = {
       target: { offset: 4, size: 4 },
     },
   },
+  group_key: {
+    size: 24,
+    fields: {
+      vni: { offset: 0, size: 4 },
+      vtep: { offset: 4, size: 4 },
+      group: { offset: 8, size: 16 },
+    },
+  },
+  member: {
+    size: 8,
+    fields: {
+      seen_at: { offset: 0, size: 8 },
+    },
+  },
+  member_key: {
+    size: 20,
+    fields: {
+      ifindex: { offset: 0, size: 4 },
+      group: { offset: 4, size: 16 },
+    },
+  },
   neighbour: {
     size: 8,
     fields: {
@@ -147,12 +168,16 @@ export const enums = {
     BUCKET_TOO_BIG: 3,
     BUCKET_MISS_EVENT: 4,
     BUCKET_DROP_EVENT: 5,
+    BUCKET_REPORT: 6,
+    BUCKET_GROUP_EVENT: 7,
+    BUCKET_FLOOD_RECEIVED: 8,
   },
   event_kind: {
     EVENT_MISS_ADDRESS: 1,
     EVENT_MISS_MAC: 2,
     EVENT_PROVISIONAL: 3,
     EVENT_DROP: 4,
+    EVENT_GROUPS: 5,
   },
   fdb_flags: {
     FDB_PROVISIONAL: 1,
@@ -180,6 +205,7 @@ export const enums = {
     FALLBACK_RECEIVED: 11,
     LEARNED: 12,
     TOO_BIG_ANSWERED: 13,
+    GROUP_REPORTED: 14,
     DROP_NO_ENDPOINT: 32,
     DROP_RUNT: 33,
     DROP_MALFORMED: 34,
@@ -395,6 +421,72 @@ export const floodEntry: Codec<FloodEntry> = {
     return {
       kind: view.getUint32(0, true),
       target: view.getUint32(4, true),
+    };
+  },
+};
+
+export interface GroupKey {
+  readonly vni: number;
+  readonly vtep: number;
+  readonly group: Uint8Array;
+}
+
+export const groupKey: Codec<GroupKey> = {
+  size: 24,
+  encode({ vni, vtep, group }) {
+    const view = new DataView(new ArrayBuffer(24));
+    view.setUint32(0, vni, true);
+    view.setUint32(4, vtep, true);
+    put(view, 8, 16, group);
+    return new Uint8Array(view.buffer);
+  },
+  decode(bytes) {
+    const view = viewOf(bytes, 24);
+    return {
+      vni: view.getUint32(0, true),
+      vtep: view.getUint32(4, true),
+      group: bytes.slice(8, 24),
+    };
+  },
+};
+
+export interface Member {
+  readonly seenAt: bigint;
+}
+
+export const member: Codec<Member> = {
+  size: 8,
+  encode({ seenAt }) {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setBigUint64(0, seenAt, true);
+    return new Uint8Array(view.buffer);
+  },
+  decode(bytes) {
+    const view = viewOf(bytes, 8);
+    return {
+      seenAt: view.getBigUint64(0, true),
+    };
+  },
+};
+
+export interface MemberKey {
+  readonly ifindex: number;
+  readonly group: Uint8Array;
+}
+
+export const memberKey: Codec<MemberKey> = {
+  size: 20,
+  encode({ ifindex, group }) {
+    const view = new DataView(new ArrayBuffer(20));
+    view.setUint32(0, ifindex, true);
+    put(view, 4, 16, group);
+    return new Uint8Array(view.buffer);
+  },
+  decode(bytes) {
+    const view = viewOf(bytes, 20);
+    return {
+      ifindex: view.getUint32(0, true),
+      group: bytes.slice(4, 20),
     };
   },
 };

@@ -16,6 +16,10 @@ export interface Programs {
   readonly fromContainer: ProgramFd;
   readonly fromUnderlay: ProgramFd;
   readonly fromTunnel: ProgramFd;
+  /** Run, not attached: puts a frame on the wire to a port. */
+  readonly intoContainer: ProgramFd;
+  /** Whether programs before these took note of what endpoints join. */
+  readonly hadMembers: boolean;
   readonly directories: Directories;
   /** All that are pinned, by name. */
   readonly maps: ReadonlyMap<string, MapFd>;
@@ -34,6 +38,7 @@ export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs
   requireBpfFileSystem(bpfDir);
   const directories = directoriesOf(bpfDir);
   makeDirectories(directories);
+  const hadMembers = existsSync(join(directories.maps, 'members'));
   const object = load(directories, features);
   const { programs, maps } = object;
   const program = (name: string) => found(programs, `program ${name}`, name);
@@ -41,6 +46,8 @@ export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs
     fromContainer: program('from_container'),
     fromUnderlay: program('from_underlay'),
     fromTunnel: program('from_tunnel'),
+    intoContainer: program('into_container'),
+    hadMembers,
     directories,
     maps,
     map: (name) => found(maps, `map ${name}`, name),

@@ -8,6 +8,7 @@ import { entryKey, type ForwardingEntry, type ForwardingState } from '../../core
 import type { Netlink } from '../../netlink/netlink.ts';
 import { floodEntry, macEntry, type Names, peerEntry } from './entries.ts';
 import type { Ports } from './ports.ts';
+import type { GroupKey } from './records.ts';
 import type { Tables } from './tables.ts';
 import type { Vteps } from './vteps.ts';
 
@@ -46,6 +47,7 @@ function* readTables(ground: ReadingGround): Generator<ForwardingEntry> {
     if (entry !== null) yield entry;
   }
   for (const [{ vni, address }, mac] of tables.neighbours.rows()) yield { table: 'neighbour', vni, address, mac };
+  yield* readGroups(ground);
 }
 
 /** A network that lost its flood list floods to nobody: the same as having an empty one. */
@@ -57,4 +59,15 @@ function readNetworks({ tables, names }: ReadingGround): readonly ForwardingEntr
     ...networks.map(([vni, network]) => ({ table: 'network' as const, vni, ...network })),
     ...[...lists, ...empty].map(([vni, copies]) => floodEntry(names, vni, copies)),
   ];
+}
+
+/** A row of a VTEP that there is not has no name either, and goes. */
+function* readGroups({ tables, vteps }: ReadingGround): Generator<ForwardingEntry> {
+  const strays: GroupKey[] = [];
+  for (const [key] of tables.groups.rows()) {
+    const vtep = vteps.addressOf(key.vtepId);
+    if (vtep === null) strays.push(key);
+    else yield { table: 'group', vni: key.vni, group: key.group, vtep };
+  }
+  tables.groups.remove(strays);
 }

@@ -11,6 +11,7 @@ import {
   mappedBytes,
   parseAddress,
 } from '../../core/address.ts';
+import { everyGroup } from '../../core/group.ts';
 import { type MacAddress, macBytes, macFromBytes } from '../../core/mac.ts';
 import type { Vtep } from '../../core/model.ts';
 import { parseVni, type Vni } from '../../core/vni.ts';
@@ -52,6 +53,18 @@ export interface PortRecord {
 export interface FdbKey {
   readonly vni: Vni;
   readonly mac: MacAddress;
+}
+
+export interface MemberKey {
+  readonly ifindex: number;
+  /** `::` is every group. */
+  readonly group: Address;
+}
+
+export interface GroupKey {
+  readonly vni: Vni;
+  readonly vtepId: number;
+  readonly group: Address;
 }
 
 /** Where a frame, or a copy of one, goes. */
@@ -194,6 +207,28 @@ export const neighbourRecord: Codec<MacAddress> = {
   decode: (bytes) => macOf(struct.neighbour.decode(bytes).mac),
 };
 
+export const memberKey: Codec<MemberKey> = {
+  encode: ({ ifindex, group }) => struct.memberKey.encode({ ifindex, group: groupBytes(group) }),
+  decode: (bytes) => {
+    const { ifindex, group } = struct.memberKey.decode(bytes);
+    return { ifindex, group: addressOf(group) };
+  },
+};
+
+/** When the last report came, in nanoseconds of the monotonic clock. */
+export const memberRecord: Codec<bigint> = {
+  encode: (seenAt) => struct.member.encode({ seenAt }),
+  decode: (bytes) => struct.member.decode(bytes).seenAt,
+};
+
+export const groupKey: Codec<GroupKey> = {
+  encode: ({ vni, vtepId, group }) => struct.groupKey.encode({ vni, vtep: vtepId, group: groupBytes(group) }),
+  decode: (bytes) => {
+    const { vni, vtep, group } = struct.groupKey.decode(bytes);
+    return { vni: parseVni(vni), vtepId: vtep, group: addressOf(group) };
+  },
+};
+
 /** Null for a free slot of a list. */
 export const floodRecord: Codec<Target | null> = {
   encode: (copy) => {
@@ -214,6 +249,10 @@ function addressFields(ipv4: Address | null, ipv6: Address | null) {
 
 function bytesOf(address: Address | null): Uint8Array {
   return address === null ? new Uint8Array(16) : mappedBytes(address);
+}
+
+function groupBytes(group: Address): Uint8Array {
+  return bytesOf(group === everyGroup ? null : group);
 }
 
 /** By hand as well as the address below: 100,000 rows through the parsers would take a second. */

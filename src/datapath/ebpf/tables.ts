@@ -6,12 +6,15 @@ import type { Vni } from '../../core/vni.ts';
 import { type MapFd, mapDeleteBatch, mapEntries, mapInfo } from '../../native/binding.ts';
 import { createFloodLists, type FloodLists } from './flood.ts';
 import { fdbEntry, fdbKey as rawFdbKey } from './layout.gen.ts';
+import { createMembers, type Members } from './members.ts';
 import type { Programs } from './programs.ts';
 import {
   type FdbKey,
   type FdbRecord,
   fdbKey,
   fdbRecord,
+  type GroupKey,
+  groupKey,
   index,
   type NeighbourKey,
   type NetworkRecord,
@@ -41,6 +44,9 @@ export interface Tables {
   readonly fdb: Table<FdbKey, FdbRecord>;
   readonly neighbours: Table<NeighbourKey, MacAddress>;
   readonly flood: FloodLists;
+  /** The value is always 0. */
+  readonly groups: Table<GroupKey, number>;
+  readonly members: Members;
   /** Deletes the forwarding rows behind these VTEPs, provisional ones included. */
   sweepVteps(ids: ReadonlySet<number>): void;
   /** Deletes the provisional rows of these networks. */
@@ -60,6 +66,8 @@ export function openTables({ map, directories }: Programs): Tables {
     fdb: createTable(fdb, fdbKey, fdbRecord),
     neighbours: createTable(map('neighbours'), neighbourKey, neighbourRecord),
     flood: createFloodLists(map('flood'), directories.flood),
+    groups: createTable(map('groups'), groupKey, index),
+    members: createMembers(map('members'), map('member_counts')),
     sweepVteps: (ids) => sweep(fdb, (_, value) => ids.has(fdbEntry.decode(value).vtep)),
     sweepNetworks: (vnis) =>
       sweep(fdb, (key, value) => vnis.has(rawFdbKey.decode(key).vni) && fdbRecord.decode(value).isProvisional),

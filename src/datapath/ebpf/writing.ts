@@ -5,7 +5,7 @@
 
 import type { Change } from '../../core/change.ts';
 import type { ForwardingEntry, ForwardingTable } from '../../core/forwarding.ts';
-import { type EntryOf, fdbRow, floodCopies, type Names, vtepId } from './entries.ts';
+import { type EntryOf, fdbRow, floodCopies, groupRow, type Names, vtepId } from './entries.ts';
 import type { Ports } from './ports.ts';
 import type { Tables } from './tables.ts';
 import type { Vteps } from './vteps.ts';
@@ -65,19 +65,21 @@ function vtepWriter({ tables, vteps, onVteps }: WritingGround): Writer<'vtep'> {
   };
 }
 
-function portWriter({ ports }: WritingGround): Writer<'port'> {
+function portWriter({ ports, names, tables }: WritingGround): Writer<'port'> {
   return {
     put: async (entries) => {
       for (const entry of entries) await ports.put(entry);
     },
     remove: async (entries) => {
+      const gone = new Set(entries.flatMap(({ endpoint }) => names.indexOf(endpoint) ?? []));
       for (const entry of entries) await ports.remove(entry);
+      tables.members.removePorts(gone);
     },
   };
 }
 
 function rowWriters({ tables, names }: WritingGround): Omit<Writers, 'vtep' | 'port'> {
-  const { networks, peers, fdb, neighbours, flood } = tables;
+  const { networks, peers, fdb, neighbours, groups, flood } = tables;
   return {
     network: {
       put: (entries) => networks.put(entries.map(({ vni, mtuBytes, multicast }) => [vni, { mtuBytes, multicast }])),
@@ -98,6 +100,14 @@ function rowWriters({ tables, names }: WritingGround): Omit<Writers, 'vtep' | 'p
     neighbour: {
       put: (entries) => neighbours.put(entries.map(({ vni, address, mac }) => [{ vni, address }, mac])),
       remove: (entries) => neighbours.remove(entries.map(({ vni, address }) => ({ vni, address }))),
+    },
+    group: {
+      put: (entries) => groups.put(entries.map((entry) => [groupRow(names, entry), 0])),
+      // Of a VTEP that went on its own the next reading finds them.
+      remove: (entries) => {
+        const there = entries.filter(({ vtep }) => names.idOf(vtep) !== null);
+        groups.remove(there.map((entry) => groupRow(names, entry)));
+      },
     },
     flood: {
       put: (entries) => {

@@ -47,6 +47,7 @@ test('a local and a remote endpoint get all their rows', () => {
 
   assert.equal([...state.keys()].sort(), [
     'flood 5000',
+    'group 5000 :: 10.10.2.2',
     'mac 5000 02:42:0a:4d:00:02',
     'mac 5000 02:42:0a:4d:00:03',
     'neighbour 5000 10.77.0.2',
@@ -69,6 +70,26 @@ test('a node without endpoints is a peer and gets broadcast', () => {
   const state = forwarding(model([], [member('two', '10.10.2.2')]));
   assert.ok(state.has('peer 5000 10.10.2.2'));
   assert.equal(state.get('flood 5000'), { table: 'flood', vni: 5000, endpoints: [], vteps: ['10.10.2.2'] });
+});
+
+test('groups go to VTEPs that said they want them, and everything to those that said nothing', () => {
+  const groups = ['239.1.2.3', 'ff15::42'].map(parseAddress);
+  const remote = [
+    { ...member('two', '10.10.2.2'), groups },
+    { ...member('three', '10.10.3.2'), groups: [] },
+    member('four', '10.10.4.2'),
+  ];
+  const rows = (network: Network) =>
+    [...forwarding({ ...model([], remote), networks: [network] }).keys()]
+      .filter((key) => key.startsWith('group'))
+      .sort();
+
+  assert.equal(rows(blue), [
+    'group 5000 239.1.2.3 10.10.2.2',
+    'group 5000 :: 10.10.4.2',
+    'group 5000 ff15::42 10.10.2.2',
+  ]);
+  assert.equal(rows({ ...blue, multicast: false }), []);
 });
 
 test('of two claims to an address the later one wins, in whatever order they arrive', () => {
@@ -112,10 +133,11 @@ test('applying a difference gives the desired state, for random models', () => {
   }
 });
 
-test('a VTEP is put before the MACs behind it and removed after them', () => {
+test('a VTEP is put before the MACs and groups behind it and removed after them', () => {
   const desired = forwarding(model([], [member('two', '10.10.2.2', endpoint('b', '10.77.0.3'))]));
   const tables = diff(desired, new Map()).map(({ entry }) => entry.table);
   assert.ok(tables.indexOf('vtep') < tables.indexOf('mac'));
+  assert.ok(tables.indexOf('vtep') < tables.indexOf('group'));
   assert.ok(tables.indexOf('mac') < tables.indexOf('neighbour'));
   const removed = diff(new Map(), desired).map(({ entry }) => entry.table);
   assert.equal(removed, [...tables].reverse());
