@@ -52,6 +52,8 @@ export interface ReceiveOptions {
   readonly device?: string;
 }
 
+/** Implementation: from a report in one container to the tables of the nodes of others. */
+const joinedMs = 1_000;
 const port = 17_700;
 
 /** Whether each pair of stations can ping each other. @returns the pairs that cannot, as "a -> b (address)" */
@@ -140,6 +142,7 @@ export async function countDatagrams(
   options: SendOptions = {},
 ): Promise<readonly Tally[]> {
   const receivers = await Promise.all(to.receivers.map((station) => startReceiver(station, to.receive ?? {})));
+  if (to.receive?.group !== undefined) await pause(joinedMs);
   const { count = 100, bytes = 100, intervalUs = 500, device } = options;
   const argv = [
     program(),
@@ -153,17 +156,22 @@ export async function countDatagrams(
   ];
   const sent = await from.exec(argv.map(String), { timeoutMs: limitOf(count, intervalUs) });
   await pause(to.receive?.settleMs ?? 300);
-  const tallies = await Promise.all(receivers.map(async (receiver) => parse<Tally>(await receiver.stop())));
+  const tallies = await Promise.all(receivers.map(async (receiver) => tallyOf(await receiver.stop())));
   const { refused } = parse<{ refused: number }>(sent);
   if (refused > 0) throw new Error(`the kernel of ${from.name} refused to send ${refused} of ${count} datagrams`);
   return tallies;
 }
 
-async function startReceiver(station: Station, options: ReceiveOptions): Promise<Running> {
+/** Counts what arrives until it is stopped; then `tallyOf` reads what it says. */
+export async function startReceiver(station: Station, options: ReceiveOptions): Promise<Running> {
   const join = options.group === undefined ? [] : [options.group, options.device ?? 'eth0'];
   const receiver = await station.spawn([program(), 'receive', String(port), '600', ...join]);
   await receiver.waitFor('ready');
   return receiver;
+}
+
+export function tallyOf(ended: Outcome): Tally {
+  return parse<Tally>(ended);
 }
 
 /** One TCP stream of so many MiB; both ends compute a checksum. @throws when they differ */
