@@ -193,7 +193,7 @@ static __always_inline int local_port(__u32 vni, struct mac destination, __u32 *
 static __always_inline int receive_group(struct __sk_buff *skb, const struct origin *origin,
 					 const struct frame *frame)
 {
-	struct peer *peer = peer_lookup(origin);
+	struct peer *peer = peer_lookup(origin->vni, origin->vtep);
 	struct snooped snooped = {};
 	__u32 length = skb->len;
 	int error;

@@ -254,6 +254,19 @@ test('a node that is sent to by IPv4 is let in from its IPv6 address as well', (
   fate(programs.fromContainer(inner('ipv4', a, c)), 'redirect', { ENCAPSULATED: 1 });
 });
 
+test('while a node changes from one of its addresses to the other, it is let in from both', () => {
+  const other = '2001:db8::c';
+  const record = vtep.decode(bpf.mapLookup(programs.map('vteps'), u32(3)) ?? new Uint8Array(0));
+  bpf.mapUpdate(programs.map('vteps'), u32(5), vtep.encode({ ...record, address: mapped(other) }));
+  for (const address of [nodes.c, other])
+    bpf.mapUpdate(programs.map('peers'), peerKey.encode({ vni, address: mapped(address) }), peer.encode({ vtep: 5 }));
+
+  // Its MACs still lie behind the VTEP with its IPv4 address.
+  fate(arrive(inner('ipv4', c, a), { source: other }), 'redirect', { DECAPSULATED: 1 });
+  fate(arrive(inner('ipv4', c, a), { source: nodes.c, destination: nodes.own }), 'redirect', { DECAPSULATED: 1 });
+  dropped(arrive(inner('ipv4', c, a)), 'DROP_SOURCE_ELSEWHERE');
+});
+
 test('a group frame over IPv6 is copied to local ports only', () => {
   const frame = bytes(mac('ff:ff:ff:ff:ff:ff'), inner('ipv4', e, a).subarray(6));
 

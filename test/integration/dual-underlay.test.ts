@@ -104,6 +104,12 @@ test('every process finds in the kernel what it was given, the other address of 
   }
 });
 
+test('the tunnel device takes packets without a UDP checksum over IPv6, and makes none', () => {
+  const details = run('ip', '-n', 'node3', '-d', 'link', 'show', `weft${port}`);
+  assert.match(details, / udp6zerocsumtx /);
+  assert.match(details, / udp6zerocsumrx /);
+});
+
 test('between IPv4 and IPv6 alone nothing passes, and nothing is harmed', async ({ processes }) => {
   const [address = ''] = c3;
   assert.is(answered('c-node1', address), 0);

@@ -20,12 +20,30 @@ static __always_inline struct fdb_entry *fdb_lookup(__u32 vni, struct mac mac)
 }
 
 /* peer_lookup - the VTEP with an outer source address, if it may send in the network. */
-static __always_inline struct peer *peer_lookup(const struct origin *origin)
+static __always_inline struct peer *peer_lookup(__u32 vni, const __be32 address[4])
 {
-	struct peer_key key = { .vni = origin->vni };
+	struct peer_key key = { .vni = vni };
 
-	address_copy(key.address, origin->vtep);
+	address_copy(key.address, address);
 	return bpf_map_lookup_elem(&peers, &key);
+}
+
+/*
+ * entry_is_behind - the MAC lives at the node of the peer. Both addresses of a node name one VTEP in
+ * `peers`; while that is being changed from one to the other, an entry may name the one before.
+ */
+static __always_inline bool entry_is_behind(const struct fdb_entry *entry, __u32 vni,
+					    const struct peer *peer)
+{
+	__u32 id = entry->vtep;
+	struct vtep *vtep;
+	struct peer *same;
+
+	if (entry->ifindex || id == peer->vtep)
+		return !entry->ifindex;
+	vtep = bpf_map_lookup_elem(&vteps, &id);
+	same = vtep ? peer_lookup(vni, vtep->address) : NULL;
+	return same && same->vtep == peer->vtep;
 }
 
 /* source_address - the inner IP or ARP source, for the event: what a record can be looked up by. */
@@ -85,12 +103,12 @@ static __noinline int source_settle(struct __sk_buff *skb, const struct origin *
 
 	if (!origin)
 		return -DROP_UNKNOWN_VTEP;
-	peer = peer_lookup(origin);
+	peer = peer_lookup(origin->vni, origin->vtep);
 	if (!peer)
 		return -DROP_UNKNOWN_VTEP;
 	if (!entry)
 		return learn(skb, origin, peer->vtep);
-	return entry->ifindex || entry->vtep != peer->vtep ? -DROP_SOURCE_ELSEWHERE : 0;
+	return entry_is_behind(entry, origin->vni, peer) ? 0 : -DROP_SOURCE_ELSEWHERE;
 }
 
 /*
