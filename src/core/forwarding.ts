@@ -80,7 +80,8 @@ export function forwarding(model: Model): ForwardingState {
   for (const network of model.networks) {
     const remote = model.remote.filter((membership) => membership.network === network.key);
     const local = model.local.filter((endpoint) => endpoint.network === network.key);
-    entries.push(...networkEntries(network, local, remote));
+    // Not spread into push: a large network has more entries than a call can have parameters.
+    for (const entry of networkEntries(network, local, remote)) entries.push(entry);
   }
   return stateOf(entries);
 }

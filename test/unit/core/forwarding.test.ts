@@ -133,6 +133,15 @@ test('applying a difference gives the desired state, for random models', () => {
   }
 });
 
+test('a network may have a hundred thousand endpoints', () => {
+  const hosts = Array.from({ length: 100_000 }, (_, host) =>
+    endpoint(`r${host}`, `10.${host >> 16}.${(host >> 8) & 255}.${host & 255}`),
+  );
+
+  const { size } = forwarding(model([], [{ ...member('far', '192.0.2.3'), endpoints: hosts }]));
+  assert.ok(size > 200_000, `${size} rows`);
+});
+
 test('a VTEP is put before the MACs and groups behind it and removed after them', () => {
   const desired = forwarding(model([], [member('two', '10.10.2.2', endpoint('b', '10.77.0.3'))]));
   const tables = diff(desired, new Map()).map(({ entry }) => entry.table);
