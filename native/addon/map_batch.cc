@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <functional>
 #include <vector>
 
 #include "failure.h"
@@ -13,10 +14,10 @@
 
 namespace {
 
-struct Entries {
-  size_t count = 0;
-  std::vector<uint8_t> keys;
-  std::vector<uint8_t> values;
+/// What takes entries as they are read. `restart`: those taken so far will come again.
+struct Sink {
+  std::function<void()> restart;
+  std::function<void(const uint8_t* keys, const uint8_t* values, size_t count)> take;
 };
 
 /// The answer of a map type without batch operations (ENOTSUPP), and of a kernel without them (EINVAL).
@@ -29,21 +30,22 @@ uint32_t Processed(int error, uint32_t asked, uint32_t count) {
 }
 
 /// Reads all by batches; false when a batch cannot serve this map, or was disturbed.
-bool ReadByBatch(Napi::Env env, int fd, const MapShape& shape, Entries& entries) {
-  constexpr size_t kFirstBatch = 1024;
+bool ReadByBatch(Napi::Env env, int fd, const MapShape& shape, const Sink& sink) {
+  constexpr size_t kFirstBatch = 4096;
   size_t batch = std::max<size_t>(1, std::min(shape.max_entries, kFirstBatch));
   // The position is a bucket number or a key, whichever the map type likes.
   const size_t token_size = std::max<size_t>(shape.key_size, sizeof(uint64_t));
   std::vector<uint8_t> position(token_size);
   std::vector<uint8_t> next(token_size);
+  std::vector<uint8_t> keys;
+  std::vector<uint8_t> values;
   const auto options = MakeOptions<bpf_map_batch_opts>();
   for (bool first = true;; first = false) {
-    entries.keys.resize((entries.count + batch) * shape.key_size);
-    entries.values.resize((entries.count + batch) * shape.value_size);
+    keys.resize(batch * shape.key_size);
+    values.resize(batch * shape.value_size);
     uint32_t count = batch;
-    const int error = ErrorOf(bpf_map_lookup_batch(
-        fd, first ? nullptr : position.data(), next.data(), &entries.keys[entries.count * shape.key_size],
-        &entries.values[entries.count * shape.value_size], &count, &options));
+    const int error = ErrorOf(bpf_map_lookup_batch(fd, first ? nullptr : position.data(), next.data(),
+                                                   keys.data(), values.data(), &count, &options));
     if (error == ENOSPC) {
       // One bucket holds more than fits; nothing was read and the position stands.
       batch *= 2;
@@ -52,15 +54,14 @@ bool ReadByBatch(Napi::Env env, int fd, const MapShape& shape, Entries& entries)
     }
     if (HasNoBatch(error) || error == EINTR) return false;
     if (error != 0 && error != ENOENT) Fail(env, "bpf", error);
-    entries.count += count;
+    sink.take(keys.data(), values.data(), count);
     if (error == ENOENT) return true;
     position.swap(next);
   }
 }
 
 /// Walks key by key. A key deleted under the walk sends it back to the start, so it is bounded.
-void ReadOneByOne(Napi::Env env, int fd, const MapShape& shape, Entries& entries) {
-  entries = Entries{};
+void ReadOneByOne(Napi::Env env, int fd, const MapShape& shape, const Sink& sink) {
   std::vector<uint8_t> key(shape.key_size);
   std::vector<uint8_t> next(shape.key_size);
   std::vector<uint8_t> value(shape.value_size);
@@ -73,17 +74,15 @@ void ReadOneByOne(Napi::Env env, int fd, const MapShape& shape, Entries& entries
     error = ErrorOf(bpf_map_lookup_elem(fd, key.data(), value.data()));
     if (error == ENOENT) continue;
     if (error != 0) Fail(env, "bpf", error);
-    entries.keys.insert(entries.keys.end(), key.begin(), key.end());
-    entries.values.insert(entries.values.end(), value.begin(), value.end());
-    entries.count++;
+    sink.take(key.data(), value.data(), 1);
   }
   Fail(env, "bpf", EAGAIN, "the map changes faster than it can be read");
 }
 
-Entries ReadAll(Napi::Env env, int fd, const MapShape& shape) {
-  Entries entries;
-  if (!ReadByBatch(env, fd, shape, entries)) ReadOneByOne(env, fd, shape, entries);
-  return entries;
+void ReadAll(Napi::Env env, int fd, const MapShape& shape, const Sink& sink) {
+  if (ReadByBatch(env, fd, shape, sink)) return;
+  sink.restart();
+  ReadOneByOne(env, fd, shape, sink);
 }
 
 /// Eight bytes at a time into a 64-bit state; the multipliers are those of splitmix64 (Steele et al., 2014).
@@ -156,23 +155,35 @@ Napi::Value MapEntries(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const int fd = ToInt(info[0]);
   const MapShape shape = ShapeOf(env, fd);
-  const Entries entries = ReadAll(env, fd, shape);
+  std::vector<uint8_t> keys;
+  std::vector<uint8_t> values;
+  const auto restart = [&] {
+    keys.clear();
+    values.clear();
+  };
+  const auto take = [&](const uint8_t* key, const uint8_t* value, size_t count) {
+    keys.insert(keys.end(), key, key + count * shape.key_size);
+    values.insert(values.end(), value, value + count * shape.value_size);
+  };
+  ReadAll(env, fd, shape, {restart, take});
   Napi::Object result = Napi::Object::New(env);
-  result.Set("count", static_cast<double>(entries.count));
-  result.Set("keys", FromBytes(env, entries.keys.data(), entries.count * shape.key_size));
-  result.Set("values", FromBytes(env, entries.values.data(), entries.count * shape.value_size));
+  result.Set("count", static_cast<double>(keys.size() / shape.key_size));
+  result.Set("keys", FromBytes(env, keys.data(), keys.size()));
+  result.Set("values", FromBytes(env, values.data(), values.size()));
   return result;
 }
 
 Napi::Value MapDigest(const Napi::CallbackInfo& info) {
   const int fd = ToInt(info[0]);
   const MapShape shape = ShapeOf(info.Env(), fd);
-  const Entries entries = ReadAll(info.Env(), fd, shape);
-  uint64_t digest = entries.count;
-  for (size_t i = 0; i < entries.count; i++) {
-    const uint64_t key = Mix(shape.key_size, &entries.keys[i * shape.key_size], shape.key_size);
-    digest += Mix(key, &entries.values[i * shape.value_size], shape.value_size);
-  }
+  uint64_t digest = 0;
+  const auto take = [&](const uint8_t* keys, const uint8_t* values, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+      const uint64_t key = Mix(shape.key_size, keys + i * shape.key_size, shape.key_size);
+      digest += Mix(key, values + i * shape.value_size, shape.value_size);
+    }
+  };
+  ReadAll(info.Env(), fd, shape, {[&] { digest = 0; }, take});
   return Napi::BigInt::New(info.Env(), digest);
 }
 

@@ -57,6 +57,34 @@ test('ten thousand entries go in, come out and leave in batches', (object) => {
   loaded.close();
 });
 
+test('a digest is the same for the same entries, in whatever order they came, and another after any change', (object) => {
+  const loaded = object.load({ rodata: {} });
+  const table = loaded.map('table');
+  const keys = Array.from({ length: 1_000 }, (_, index) => u32(index));
+  const fill = (order: readonly Uint8Array[]) =>
+    bpf.mapUpdateBatch(
+      table,
+      order,
+      order.map((key) => u64(BigInt(number(key)))),
+    );
+  const empty = bpf.mapDigest(table);
+
+  fill(keys);
+  const filled = bpf.mapDigest(table);
+  assert.is(bpf.mapDigest(table), filled);
+  bpf.mapUpdate(table, u32(7), u64(8n));
+  assert.is.not(bpf.mapDigest(table), filled);
+  bpf.mapUpdate(table, u32(8), u64(7n));
+  assert.is.not(bpf.mapDigest(table), filled, 'two values changed places');
+  bpf.mapDelete(table, u32(9));
+  assert.is.not(bpf.mapDigest(table), filled);
+  bpf.mapDeleteBatch(table, keys);
+  assert.is(bpf.mapDigest(table), empty);
+  fill(keys.toReversed());
+  assert.is(bpf.mapDigest(table), filled);
+  loaded.close();
+});
+
 test('a batch into a map too small says how far it came', (object) => {
   const loaded = object.load({ rodata: {}, maxEntries: { table: 4 } });
   const keys = [1, 2, 3, 4, 5, 6].map(u32);
