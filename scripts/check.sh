@@ -20,7 +20,7 @@ step() {
 }
 
 native_format() {
-	find native test/kit/image \( -name build -o -name vmlinux.h \) -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print |
+	find native test/kit/image test/kit/former-schema \( -name build -o -name vmlinux.h \) -prune -o -type f \( -name '*.c' -o -name '*.h' -o -name '*.cc' \) -print |
 		sort | xargs clang-format --dry-run -Werror
 }
 

@@ -57,6 +57,8 @@ const templates = {
   TUNNEL_PORT_IN_USE: 'UDP port {port} is held by {holder}; choose another with --port',
   DEVICE_CONFLICT: "device {device} exists and is not Weft's: {problem}; remove or rename it",
   NETLINK_FAILED: 'netlink request {request} failed: {errno}',
+  PINS_INCOMPATIBLE:
+    '{directory} holds tables of another Weft: {problem}; {remedy}, or give another --bpf-dir; or, when no container is in a Weft network, remove the directory',
   BPF_FAILED: '{operation} failed: {problem}',
 
   // The Docker engine.

@@ -156,6 +156,7 @@ export function createReconciler(
     repairs: () => ({ ...Object.fromEntries(repaired), ...dataPath.repairs() }),
     problems: () => [
       ...[...failures].map(([row, error]) => `row ${row} is not programmed: ${error.message}`),
+      ...dataPath.problems(),
       ...(auditProblem === null ? [] : [`the data path cannot be checked: ${auditProblem}`]),
     ],
     async close() {

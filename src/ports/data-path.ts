@@ -40,6 +40,8 @@ export interface DataPath {
   isIntact(): Promise<boolean>;
   /** How often something that no entry describes (a device, a program, a pin) was put right since opening, by kind. */
   repairs(): Readonly<Record<string, number>>;
+  /** What it cannot put right by itself, one sentence each with the remedy. */
+  problems(): readonly string[];
   /**
    * Brings the kernel to the changed state, in the given order. Idempotent: putting what is there and removing what is
    * not are success. Putting a port creates its interfaces, removing it deletes them. @throws on the first change that

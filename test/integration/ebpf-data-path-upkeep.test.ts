@@ -18,7 +18,7 @@ import { index, type VtepRecord, vtepRecord } from '../../src/datapath/ebpf/reco
 import { removeEbpfDataPath } from '../../src/datapath/ebpf/remove.ts';
 import { chooseDataPath } from '../../src/datapath/select.ts';
 import { isOverlayError, type OverlayError } from '../../src/errors.ts';
-import { closeFd, linkInfo, mapEntries, openPinnedMap } from '../../src/native/binding.ts';
+import { closeFd, linkInfo, mapEntries, mapUpdate, openPinnedMap } from '../../src/native/binding.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
 import type { DataPath } from '../../src/ports/data-path.ts';
 import { enterOwnNamespace, run } from '../kit/own-namespace.ts';
@@ -121,6 +121,27 @@ test(
     await dataPath.apply([{ kind: 'put', entry: flood }]);
 
     assert.equal([without, await read()], [[{ ...flood, vteps: [] }], [flood]]);
+  }),
+);
+
+test(
+  'it is intact from a reading until something is applied, or changed by somebody',
+  withDataPath(async (dataPath) => {
+    const told: boolean[] = [await dataPath.isIntact()];
+    const look = async () => told.push(await dataPath.isIntact());
+    await dataPath.apply([vtep('192.0.2.2')]);
+    await look();
+    await dataPath.read();
+    await dataPath.apply([]);
+    await look();
+    await look();
+    const map = openPinnedMap(join(bpfDir, schema, 'maps', 'vteps'));
+    if (map === null) throw new Error('no table of VTEPs');
+    mapUpdate(map, index.encode(9), vtepRecord.encode(rowOf('192.0.2.2') ?? null));
+    closeFd(map);
+    await look();
+
+    assert.equal(told, [false, false, true, true, false]);
   }),
 );
 

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
 import type { Endpoint, Model } from '../../src/core/model.ts';
-import { interfacesOf } from '../../src/datapath/ebpf/names.ts';
+import { interfacesOf, schema } from '../../src/datapath/ebpf/names.ts';
 import { fdbKey, fdbRecord, floodRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
 import {
   closeFd,
@@ -37,7 +37,7 @@ interface Damage {
   readonly kind: string;
   inflict(): void;
   /** What only a person can do afterwards. */
-  finish?(): Promise<void>;
+  finish?(node: NodeProcess): Promise<void>;
   /** The kernel gives what is made anew another number. */
   readonly isRenumbered?: boolean;
 }
@@ -51,7 +51,7 @@ const [c1, c2] = [testEndpoint(1, 2), testEndpoint(1, 12)];
 const vteps = ['192.0.2.1', '192.0.2.2'].map((address) => ({ address: parseAddress(address), port: 14789 }));
 const host = interfacesOf(c1.id).hostInterface;
 const bpfDir = join(bpfRoot, 'node1');
-const pinned = (...path: readonly string[]) => join(bpfDir, 'v1', ...path);
+const pinned = (...path: readonly string[]) => join(bpfDir, schema, ...path);
 const onNode1 = (...command: readonly string[]) => runInside('node1', ...command);
 
 function modelOf(local: Endpoint, remote: Endpoint, vtep: (typeof vteps)[number] | undefined): Model {
@@ -161,10 +161,11 @@ const devices: readonly Damage[] = [
       onNode1('ip', 'link', 'delete', host);
       disconnect('c1');
     },
-    finish: async () => {
-      const { containerInterface } = interfacesOf(c1.id);
-      await eventually('a new pair', () => onNode1('ip', '-o', 'link').includes(containerInterface), { limitMs });
+    finish: async (node) => {
+      const told = async () => (await node.problems()).join();
+      await eventually('it is told', async () => /deleted.*restart the container/.test(await told()), { limitMs });
       join1();
+      await eventually('it is no problem any more', async () => (await told()) === '', { limitMs });
     },
   },
   {
@@ -260,7 +261,7 @@ function repairs(hook: 'tcx' | 'clsact', damages: readonly Damage[]): void {
       const before = tables();
       const counted = (await node1.repairs())[kind] ?? 0;
       inflict();
-      await finish?.();
+      await finish?.(node1);
 
       await eventually(`it is counted as ${kind}`, async () => ((await node1.repairs())[kind] ?? 0) > counted, {
         limitMs,

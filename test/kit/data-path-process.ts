@@ -20,7 +20,7 @@ import type { DataPath } from '../../src/ports/data-path.ts';
 export type Request =
   | { readonly desired: readonly ForwardingEntry[] }
   | { readonly model: Model }
-  | { readonly ask: 'state' | 'counters' | 'events' | 'repairs' | 'close' };
+  | { readonly ask: 'state' | 'counters' | 'events' | 'repairs' | 'reopen' | 'close' };
 
 const auditMs = 500;
 
@@ -28,51 +28,66 @@ const [bpfDir = '', addresses = '', port = '', hook = ''] = process.argv.slice(2
 const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const write = (fields: unknown, event: string) => void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`);
 const netlink = await openNetlink();
-const dataPath = await openEbpfDataPath({
-  vtep: vtepOf(addresses.split(',').map(parseAddress) as [Address], Number(port)),
-  bpfDir,
-  netlink,
-  log: { debug: () => {}, info: () => {}, warn: write, error: write },
-  hook: hook === 'clsact' ? 'clsact' : 'tcx',
-  keepMs: auditMs,
-});
-const ended = new AbortController();
 const events: unknown[] = [];
 const kept: Reconciler[] = [];
-const listening = gather();
-tell({ reason: dataPath.reason });
+let opened = await open();
+tell({ reason: opened.dataPath.reason });
 
 for await (const line of createInterface({ input: process.stdin })) {
-  tell(await answer(dataPath, JSON.parse(line) as Request).catch((error: unknown) => ({ error: messageOf(error) })));
+  tell(
+    await answer(opened.dataPath, JSON.parse(line) as Request).catch((error: unknown) => ({ error: messageOf(error) })),
+  );
 }
-ended.abort();
-await listening;
 for (const reconciler of kept) await reconciler.close();
-await dataPath.close();
+await opened.close();
 await netlink.close();
 
-async function gather(): Promise<void> {
-  for await (const event of dataPath.events(ended.signal)) {
+async function open() {
+  const dataPath = await openEbpfDataPath({
+    vtep: vtepOf(addresses.split(',').map(parseAddress) as [Address], Number(port)),
+    bpfDir,
+    netlink,
+    log: { debug: () => {}, info: () => {}, warn: write, error: write },
+    hook: hook === 'clsact' ? 'clsact' : 'tcx',
+    keepMs: auditMs,
+  });
+  const ended = new AbortController();
+  const listening = gather(dataPath, ended.signal);
+  const close = async () => {
+    ended.abort();
+    await listening;
+    await dataPath.close();
+  };
+  return { dataPath, close };
+}
+
+async function gather(dataPath: DataPath, signal: AbortSignal): Promise<void> {
+  for await (const event of dataPath.events(signal)) {
     events.push(event);
     if (event.kind === 'drift') for (const reconciler of kept) reconciler.suspect();
   }
 }
 
-async function answer(opened: DataPath, request: Request): Promise<unknown> {
+async function answer(dataPath: DataPath, request: Request): Promise<unknown> {
   if ('desired' in request) {
-    const changes = diff(stateOf(request.desired), await opened.read());
-    await opened.apply(changes);
+    const changes = diff(stateOf(request.desired), await dataPath.read());
+    await dataPath.apply(changes);
     return { changes: changes.length };
   }
   if ('model' in request) {
     const log = { debug: () => {}, info: () => {}, warn: () => {}, error: write };
-    const reconciler = createReconciler(opened, () => request.model, log, auditMs);
+    const reconciler = createReconciler(dataPath, () => request.model, log, auditMs);
     kept.push(reconciler);
     return { started: await reconciler.start() };
   }
-  if (request.ask === 'repairs') return { repairs: kept[0]?.repairs() };
-  if (request.ask === 'state') return { state: [...(await opened.read()).values()] };
-  if (request.ask === 'counters') return { counters: await opened.counters() };
+  if (request.ask === 'reopen') {
+    await opened.close();
+    opened = await open();
+    return { reason: opened.dataPath.reason };
+  }
+  if (request.ask === 'repairs') return { repairs: kept[0]?.repairs(), problems: kept[0]?.problems() };
+  if (request.ask === 'state') return { state: [...(await dataPath.read()).values()] };
+  if (request.ask === 'counters') return { counters: await dataPath.counters() };
   if (request.ask === 'events') return { events: events.splice(0) };
-  return { closed: await opened.close() };
+  return { closed: await dataPath.close() };
 }

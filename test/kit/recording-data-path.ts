@@ -55,6 +55,7 @@ export function createRecordingDataPath(): RecordingDataPath {
     read: async () => dataPath.state,
     isIntact: async () => false,
     repairs: () => ({}),
+    problems: () => [],
     apply: async (changes) => apply(dataPath, changes),
     interfacesOf: (id) => ({ hostInterface: `wh${id.slice(0, 12)}`, containerInterface: `wc${id.slice(0, 12)}` }),
     withdraw: async (vni, mac) => {

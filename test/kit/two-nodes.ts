@@ -19,7 +19,10 @@ export interface NodeProcess {
   desire(entries: Iterable<ForwardingEntry>): Promise<number>;
   /** Brings the data path to the model and keeps it there; to be called once. */
   keep(model: Model): Promise<void>;
+  /** Closes the data path and opens it again, with programs loaded anew, in the same process. */
+  reopen(): Promise<void>;
   repairs(): Promise<Readonly<Record<string, number>>>;
+  problems(): Promise<readonly string[]>;
   counters(): Promise<PacketCounters>;
   events(): Promise<readonly DataPathEvent[]>;
   /** Without warning, as a crash would. */
@@ -113,7 +116,9 @@ export async function startNode(node: string, parameters: readonly string[]): Pr
   return {
     desire: async (entries) => Number((await ask({ desired: [...entries] }))['changes']),
     keep: async (model) => void (await ask({ model })),
+    reopen: async () => void (await ask({ ask: 'reopen' })),
     repairs: async () => (await ask({ ask: 'repairs' }))['repairs'] as Record<string, number>,
+    problems: async () => (await ask({ ask: 'repairs' }))['problems'] as string[],
     counters: async () => (await ask({ ask: 'counters' }))['counters'] as PacketCounters,
     events: async () => (await ask({ ask: 'events' }))['events'] as DataPathEvent[],
     kill: () => ending(child, () => child.kill('SIGKILL')),

@@ -28,7 +28,7 @@ import type { Names } from './entries.ts';
 import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
 import { askGroups, expireGroups, readGroups } from './groups.ts';
-import { directoriesOf, interfacesOf, stemOf, tunnelName } from './names.ts';
+import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { startQuerier } from './querier.ts';
@@ -37,6 +37,7 @@ import { readState } from './reading.ts';
 import { removePins } from './remove.ts';
 import { createRepairs, type Repairs } from './repairs.ts';
 import { openTables, type Tables } from './tables.ts';
+import { removeFormer } from './takeover.ts';
 import { createTunnels } from './tunnels.ts';
 import { startUpkeep, type Verdict } from './upkeep.ts';
 import { createVteps, type Vteps } from './vteps.ts';
@@ -86,6 +87,7 @@ export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> 
     try {
       const parts = assemble(options, programs, hook);
       await adopt(parts);
+      removeFormer(options.bpfDir);
       return operate(parts, options, `eBPF with ${hook}; kernel ${release()}`);
     } catch (error) {
       programs.close();
@@ -100,7 +102,7 @@ export async function openEbpfDataPath(options: EbpfOptions): Promise<DataPath> 
 /** Takes away what is new since now, as far as it can be told from what was there: all pins, and the tunnel device. */
 async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Promise<void>> {
   const tunnel = tunnelName(vtep.port);
-  const hadPins = existsSync(directoriesOf(bpfDir).root);
+  const hadPins = [schema, formerSchema].some((version) => existsSync(directoriesOf(bpfDir, version).root));
   const hadTunnel = (await netlink.linkByName(tunnel)) !== null;
   return async () => {
     if (hadPins) return;
@@ -182,9 +184,16 @@ function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason:
       }),
     isIntact: () => queue.run(() => audit.isIntact()),
     repairs: () => parts.repairs.counts(),
+    problems: () =>
+      parts.ports
+        .stranded()
+        .map(
+          (endpoint) =>
+            `the interface of endpoint ${endpoint} was deleted, and its container's with it; a new one is ready: restart the container`,
+        ),
     apply: (changes) =>
       queue.run(() => {
-        audit.forget();
+        if (changes.length > 0) audit.forget();
         return applyChanges({ ...parts, onVteps }, changes);
       }),
     interfacesOf,

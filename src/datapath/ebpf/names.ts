@@ -14,8 +14,12 @@ import { join } from 'node:path';
 import type { EndpointId } from '../../core/identity.ts';
 import type { PortInterfaces } from '../../ports/data-path.ts';
 
-/** Grows when records.h changes so that an old program cannot read a new map. */
+/**
+ * Grows when records.h changes so that an old program cannot read a new map; takeover.ts then says how the tables of the
+ * one before become those of this one.
+ */
 export const schema = 'v2';
+export const formerSchema = 'v1';
 
 export interface Directories {
   readonly root: string;
@@ -25,10 +29,16 @@ export interface Directories {
   readonly endpoints: string;
 }
 
-export function directoriesOf(bpfDir: string): Directories {
-  const root = join(bpfDir, schema);
+export function directoriesOf(bpfDir: string, version: string = schema): Directories {
+  const root = join(bpfDir, version);
   const below = (name: string) => join(root, name);
   return { root, maps: below('maps'), flood: below('flood'), links: below('links'), endpoints: below('endpoints') };
+}
+
+/** The number in the name of a schema's directory; null for a name that is not of this form. */
+export function schemaNumber(directory: string): number | null {
+  const digits = /^v([0-9]+)$/.exec(directory)?.[1];
+  return digits === undefined ? null : Number(digits);
 }
 
 /** Interface names hold 15 characters, an id 64: its first 48 bits tell the endpoints of one node apart. */

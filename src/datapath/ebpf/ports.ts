@@ -36,6 +36,8 @@ export interface Ports {
   /** The endpoint behind an interface; a name of its own for an interface that is none of ours. */
   endpointAt(index: number): EndpointId;
   isHostInterface(index: number): boolean;
+  /** Endpoints whose pair was deleted and made anew: the container's end is here, the container has none. */
+  stranded(): readonly EndpointId[];
   /** @throws DEVICE_CONFLICT, NETLINK_FAILED, BPF_FAILED */
   put(entry: PortEntry): Promise<void>;
   remove(entry: PortEntry): Promise<void>;
@@ -57,6 +59,7 @@ interface PortSurroundings {
 export function createPorts({ table, directory, program, netlink, attachments }: PortSurroundings): Ports {
   let indexes = new Map<EndpointId, number>();
   let endpoints = new Map<number, EndpointId>();
+  const stranded = new Set<EndpointId>();
 
   function remember(endpoint: EndpointId, index: number): void {
     indexes.set(endpoint, index);
@@ -90,6 +93,9 @@ export function createPorts({ table, directory, program, netlink, attachments }:
       const rows = new Map(table.rows());
       indexes = new Map();
       endpoints = new Map();
+      const names = new Set(links.map(({ name }) => name));
+      for (const endpoint of stranded)
+        if (!names.has(interfacesOf(endpoint).containerInterface)) stranded.delete(endpoint);
       const entries = found(links).map(({ endpoint, link }) => {
         const row = link === null ? undefined : rows.get(link.index);
         if (link !== null) remember(endpoint, link.index);
@@ -101,9 +107,12 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     indexOf: (endpoint) => indexes.get(endpoint) ?? null,
     endpointAt: (index) => endpoints.get(index) ?? strangerAt(index),
     isHostInterface: (index) => endpoints.has(index),
+    stranded: () => [...stranded],
     put: async (entry) => {
+      const wasHere = isRecorded(directory, entry.endpoint);
       mkdirSync(join(directory, entry.endpoint), { recursive: true });
-      const device = await ensureInterfaces(netlink, entry);
+      const { device, isNew } = await ensureInterfaces(netlink, entry);
+      if (wasHere && isNew) stranded.add(entry.endpoint);
       table.put([[device.index, recordOf(entry)]]);
       if (!attachments.isAttached(program, device)) attachments.attach(program, device);
       if (!device.isUp) await netlink.setUp(device.name);
@@ -112,6 +121,7 @@ export function createPorts({ table, directory, program, netlink, attachments }:
     remove: async ({ endpoint }) => {
       const name = interfacesOf(endpoint).hostInterface;
       if (hasOtherOwner(directory, endpoint)) return void indexes.delete(endpoint);
+      stranded.delete(endpoint);
       const index = (await netlink.linkByName(name))?.index ?? indexes.get(endpoint) ?? strangerIndex(endpoint);
       if (index !== null) forget(endpoint, index);
       await netlink.deleteLink(name);
@@ -129,7 +139,7 @@ export function createPorts({ table, directory, program, netlink, attachments }:
 }
 
 /** New ones, which is the ordinary case, or those that there are. */
-async function ensureInterfaces(netlink: Netlink, entry: PortEntry): Promise<Link> {
+async function ensureInterfaces(netlink: Netlink, entry: PortEntry): Promise<{ device: Link; isNew: boolean }> {
   const { mac, mtuBytes } = entry;
   const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
   try {
@@ -137,11 +147,11 @@ async function ensureInterfaces(netlink: Netlink, entry: PortEntry): Promise<Lin
     await netlink.createVethPair(pair);
   } catch (error) {
     if (!hasErrno(error, 'EEXIST')) throw error;
-    return adoptInterfaces(netlink, entry);
+    return { device: await adoptInterfaces(netlink, entry), isNew: false };
   }
   const created = await netlink.linkByName(hostInterface);
   if (created === null) throw conflict(hostInterface, 'it vanished at once');
-  return created;
+  return { device: created, isNew: true };
 }
 
 async function adoptInterfaces(netlink: Netlink, entry: PortEntry): Promise<Link> {

@@ -11,6 +11,7 @@ import { closeFd, errnoOf, loadObject, type MapFd, type ProgramFd } from '../../
 import { isBpfFileSystem, type KernelFeatures } from '../../native/probe.ts';
 import { type Directories, directoriesOf } from './names.ts';
 import { makeDirectories } from './pins.ts';
+import { formerTables, takeOver } from './takeover.ts';
 
 export interface Programs {
   readonly fromContainer: ProgramFd;
@@ -37,6 +38,8 @@ const decapL4Udp = 1 << 9;
 export function loadPrograms(bpfDir: string, features: KernelFeatures): Programs {
   requireBpfFileSystem(bpfDir);
   const directories = directoriesOf(bpfDir);
+  const former = formerTables(bpfDir);
+  if (former !== null) for (const _ of takeOver(former, directories, () => loadTables(directories)));
   makeDirectories(directories);
   const hadMembers = existsSync(join(directories.maps, 'members'));
   const object = load(directories, features);
@@ -75,9 +78,14 @@ function load({ root, maps }: Directories, { decapL4 }: KernelFeatures) {
     return loadObject({ path: objectPath(), pinPath: maps, rodata: { decap_flags: decapL4 ? decapL4Udp : 0 } });
   } catch (error) {
     if (errnoOf(error) !== 'EINVAL' || !String(error).includes('reuse pinned map')) throw error;
-    const problem = `the tables pinned at ${root} have another layout than this build; run weft gc, or choose another --bpf-dir`;
-    throw overlayError('BPF_FAILED', { operation: 'adopting tables', problem, errno: 'EINVAL' }, { cause: error });
+    const facts = { directory: root, problem: 'their layout differs', remedy: 'start the version that made them' };
+    throw overlayError('PINS_INCOMPATIBLE', facts, { cause: error });
   }
+}
+
+/** New tables without programs, pinned. The descriptors are the caller's to close. */
+export function loadTables({ maps }: Directories): ReadonlyMap<string, MapFd> {
+  return loadObject({ path: objectPath(), pinPath: maps, rodata: {}, programs: [] }).maps;
 }
 
 /** Looks in every directory above this file, so `src` and `dist` find the same build. */

@@ -9,7 +9,7 @@ import type { EndpointId } from '../../core/identity.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import { createAttachments } from './attachments.ts';
-import { directoriesOf, interfacesOf, stemOf, tunnelPort } from './names.ts';
+import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelPort } from './names.ts';
 
 /**
  * Idempotent. No process may have the data path open. In the network namespace of this process every device with a
@@ -30,7 +30,7 @@ export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Prom
 
 /** Programs and tables alone; devices stay. Idempotent. */
 export function removePins(bpfDir: string): void {
-  rmSyncTree(directoriesOf(bpfDir).root);
+  for (const version of [schema, formerSchema]) rmSyncTree(directoriesOf(bpfDir, version).root);
   if (existsSync(bpfDir) && readdirSync(bpfDir).length === 0) rmdirSync(bpfDir);
 }
 
