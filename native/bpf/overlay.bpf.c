@@ -8,8 +8,8 @@
  *                    kernel's device, or copies
  *   from_underlay    devices that reach other nodes: native VXLAN for us; check it, take the outer
  *                    headers off, deliver
- *   from_tunnel      collect-metadata vxlan device: what from_underlay left to the kernel; the same
- *                    checks, deliver
+ *   from_tunnel      collect-metadata vxlan device: what from_underlay left to the kernel, and
+ *                    nothing else; the same checks, deliver
  *
  * Here stands only the order of decisions; each step is in lib/, named by its noun. A step returns
  * 0 to go on, an action when it has dealt with the packet, or a negative reason: `conclude` gives
@@ -27,6 +27,7 @@
 #include "lib/nd.h"
 #include "lib/report.h"
 #include "lib/too_big.h"
+#include "lib/vouch.h"
 
 char _license[] SEC("license") = "Dual BSD/GPL";
 
@@ -50,9 +51,12 @@ static __always_inline int answer_locally(struct __sk_buff *skb, const struct po
 {
 	if (frame->protocol == bpf_htons(ETH_P_ARP))
 		return arp_handle(skb, port);
+	if (frame->family != AF_INET6 || frame->next_header == IPPROTO_TCP ||
+	    frame->next_header == IPPROTO_UDP)
+		return 0;
 	if (frame->next_header == IPPROTO_ICMPV6)
 		return nd_handle(skb, port);
-	return 0;
+	return nd_hidden(skb, frame->next_header);
 }
 
 /* snoop_is_on - whether a network carries multicast, and so must know who wants it. */
@@ -259,8 +263,11 @@ SEC("tc")
 int from_underlay(struct __sk_buff *skb)
 {
 	struct origin origin = {};
+	int verdict = arrive(skb, &origin);
 
-	return conclude(skb, arrive(skb, &origin), &origin);
+	if (verdict == -NOT_OURS || verdict == -DECLINED)
+		vouch(skb);
+	return conclude(skb, verdict, &origin);
 }
 
 static __always_inline int arrive_by_kernel(struct __sk_buff *skb, struct origin *origin)
@@ -273,6 +280,8 @@ static __always_inline int arrive_by_kernel(struct __sk_buff *skb, struct origin
 	verdict = tunnel_key_take(skb, &origin->vni, origin->vtep);
 	if (verdict)
 		return verdict;
+	if (!vouched_take(skb))
+		return -DROP_NOT_UNDERLAY;
 	data = pulled(skb, ETH_HLEN);
 	if (!data)
 		return -DROP_RUNT;

@@ -20,8 +20,10 @@
 #define ND_OPTION_TARGET 2
 #define ND_SOLICITED 0x40000000
 #define ND_OVERRIDE 0x20000000
-/* Implementation: stacks send two or three options. */
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+/* Implementation: stacks send two or three options, and one or two extension headers. */
 #define ND_OPTIONS_MAX 6
+#define EXTENSIONS_MAX 8
 
 struct nd_option {
 	__u8 type;
@@ -175,6 +177,48 @@ static __noinline int nd_handle(struct __sk_buff *skb, const struct port *port)
 	if (message.type == ND_NEIGHBOUR_SOLICITATION)
 		return nd_solicited(skb, port, &ip, &message);
 	return source_owns_ipv6(port, message.target) ? 0 : -DROP_SOURCE_ADDRESS;
+}
+
+/* extension_length - of the header at the start of `head`; zero when it is none that others follow. */
+static __always_inline __u32 extension_length(__u8 type, const __u8 head[4])
+{
+	if (type == IPPROTO_FRAGMENT)
+		return 8;
+	if (type == IPPROTO_AH)
+		return (head[1] + 2) * 4;
+	if (type == IPPROTO_HOPOPTS || type == IPPROTO_ROUTING || type == IPPROTO_DSTOPTS ||
+	    type == IPPROTO_MH)
+		return (head[1] + 1) * 8;
+	return 0;
+}
+
+/*
+ * nd_hidden - finds neighbour discovery behind extension headers and in fragments, where nd_handle
+ * does not look and receivers do (RFC 7113 section 2). No stack sends it so, and it is dropped; so
+ * is a packet whose first part hides what it carries (RFC 7112). Returns 0, or a negative drop
+ * reason.
+ */
+static __noinline int nd_hidden(struct __sk_buff *skb, __u8 next)
+{
+	__u32 at = ETH_HLEN + sizeof(struct ipv6hdr);
+	__u8 head[4] = {};
+
+	for (int i = 0; i < EXTENSIONS_MAX; i++) {
+		if (!extension_length(next, head) && next != IPPROTO_ICMPV6)
+			return 0;
+		if (bpf_skb_load_bytes(skb, at, head, sizeof(head)))
+			return -DROP_MALFORMED;
+		if (next == IPPROTO_ICMPV6)
+			return head[0] >= ND_ROUTER_SOLICITATION && head[0] <= ND_REDIRECT ?
+				       -DROP_MALFORMED :
+				       0;
+		if (next == IPPROTO_FRAGMENT &&
+		    *(__be16 *)(head + 2) & bpf_htons(IPV6_FRAGMENT_OFFSET))
+			return 0;
+		at += extension_length(next, head);
+		next = head[0];
+	}
+	return -DROP_MALFORMED;
 }
 
 #endif

@@ -49,6 +49,7 @@ enum reason {
 	DROP_TUNNEL = 50, /* the tunnel device or its metadata failed */
 	DROP_COPY_FAILED = 51, /* one copy of a group frame could not be made */
 	DROP_HEADER_WRITE = 52, /* the packet's head could not be changed */
+	DROP_NOT_UNDERLAY = 53, /* a tunnel packet by a device that leads to no VTEP, or remarked */
 
 	REASON_COUNT = 64, /* size of `counters`: room to append */
 };

@@ -227,6 +227,7 @@ export const enums = {
     DROP_TUNNEL: 50,
     DROP_COPY_FAILED: 51,
     DROP_HEADER_WRITE: 52,
+    DROP_NOT_UNDERLAY: 53,
     REASON_COUNT: 64,
   },
 } as const;
