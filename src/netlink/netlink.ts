@@ -10,6 +10,7 @@ import type { MacAddress } from '../core/mac.ts';
 import { type LinkAddress, listAddresses } from './address.ts';
 import { deleteLink, findLink, type Link, listLinks, setLink } from './link.ts';
 import { type ChosenRoute, listRoutes, type Route, routeTo } from './route.ts';
+import { addRule, deleteRule, listRules, type Rule } from './rule.ts';
 import { openRequestSocket, type RequestOptions } from './socket.ts';
 import { createVethPair, type VethPair } from './veth.ts';
 import { createTunnel, type Tunnel } from './vxlan.ts';
@@ -33,6 +34,10 @@ export type Netlink = {
   /** errno ENETUNREACH when there is no route; see `route.ts` for the others. */
   routeTo(address: Address, options?: RequestOptions): Promise<ChosenRoute>;
   routes(options?: RequestOptions): Promise<readonly Route[]>;
+  /** Of policy routing: our own, told by their protocol number. */
+  rules(options?: RequestOptions): Promise<readonly Rule[]>;
+  addRule(rule: Rule, options?: RequestOptions): Promise<void>;
+  deleteRule(rule: Rule, options?: RequestOptions): Promise<void>;
   /** Answers what was asked before, refuses what is asked after with errno EBADF, and closes. Idempotent. */
   close(): Promise<void>;
 };
@@ -53,6 +58,9 @@ export async function openNetlink(): Promise<Netlink> {
     addresses: (options) => listAddresses(socket, options),
     routeTo: (address, options) => routeTo(socket, address, options),
     routes: (options) => listRoutes(socket, options),
+    rules: (options) => listRules(socket, options),
+    addRule: (rule, options) => addRule(socket, rule, options),
+    deleteRule: (rule, options) => deleteRule(socket, rule, options),
     close: () => socket.close(),
   };
 }

@@ -27,6 +27,7 @@ import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
 import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
+import { removeGate } from './gate.ts';
 import { askGroups, expireGroups, readGroups } from './groups.ts';
 import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
@@ -106,6 +107,7 @@ async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Pr
   const hadTunnel = (await netlink.linkByName(tunnel)) !== null;
   return async () => {
     if (hadPins) return;
+    await removeGate(netlink);
     removePins(bpfDir);
     if (!hadTunnel) await netlink.deleteLink(tunnel);
   };
@@ -170,8 +172,7 @@ function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason:
     queryIntervalMs,
   );
   const onVteps = async (problems: readonly string[]) => {
-    report(problems);
-    await foundation.coverUnderlays();
+    report([...problems, ...(await foundation.coverUnderlays())]);
   };
 
   return {

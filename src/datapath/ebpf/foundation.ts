@@ -1,7 +1,7 @@
 /**
  * What stands below all entries: this node's own VTEP in the settings, the tunnel devices, the programs on the devices
- * that packets of other nodes come in by. Laid when the data path opens, and again whenever something of it may have
- * changed, so every step leaves alone what is right.
+ * that packets of other nodes come in by, and the gate for packets that come in by others. Laid when the data path
+ * opens, and again whenever something of it may have changed, so every step leaves alone what is right.
  *
  * Receiving is made ready before sending: tunnel device up, its program, then the underlay's.
  */
@@ -12,6 +12,7 @@ import { isOverlayError, overlayError } from '../../errors.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import type { Attachments } from './attachments.ts';
+import { layGate } from './gate.ts';
 import { tunnelPort } from './names.ts';
 import type { Programs } from './programs.ts';
 import type { Repairs } from './repairs.ts';
@@ -24,8 +25,11 @@ export interface Foundation {
   lay(): Promise<readonly string[]>;
   /** The same without asking for routes, which costs the most: null, unless a tunnel device had to be made anew. */
   keep(): Promise<readonly string[] | null>;
-  /** The programs on all devices that packets to VTEPs leave by, and so come in by. */
-  coverUnderlays(): Promise<void>;
+  /**
+   * The programs on all devices that packets to VTEPs leave by, and so come in by; the gate for all others.
+   * @returns what stands in the way
+   */
+  coverUnderlays(): Promise<readonly string[]>;
   /** Whether a change in the kernel can mean that something is to be laid again. */
   isConcerned(change: KernelChange): boolean;
 }
@@ -68,9 +72,9 @@ export function createFoundation(ground: Ground): Foundation {
     await tunnels.open(vtep.port);
     await writeSettings();
     const problems = await vteps.resolve();
-    await coverUnderlays();
+    const ungated = await coverUnderlays();
     isLaid = true;
-    return [...missing, ...problems];
+    return [...missing, ...problems, ...ungated];
   }
 
   async function keep(): Promise<readonly string[] | null> {
@@ -79,11 +83,11 @@ export function createFoundation(ground: Ground): Foundation {
     for (const port of vteps.ports()) await tunnels.open(port);
     await writeSettings();
     const problems = repairs.counts()['device'] === before ? null : await vteps.resolve();
-    await coverUnderlays();
-    return problems;
+    const ungated = await coverUnderlays();
+    return problems === null ? null : [...problems, ...ungated];
   }
 
-  async function coverUnderlays(): Promise<void> {
+  async function coverUnderlays(): Promise<readonly string[]> {
     const links = await netlink.links();
     const { owners } = await requireAddress();
     const underlays = links.filter(
@@ -94,6 +98,11 @@ export function createFoundation(ground: Ground): Foundation {
     }
     attachments.prune(links);
     covered = new Set([...owners, ...underlays.map(({ index }) => index)]);
+    return layGate(
+      netlink,
+      vteps.ports(),
+      underlays.map(({ name }) => name),
+    );
   }
 
   return {

@@ -1,6 +1,6 @@
 /**
- * The inverse of opening and of every change made since: interfaces, tunnel devices and pins, found by their names. The
- * tables go with their last pin. Traffic ends.
+ * The inverse of opening and of every change made since: interfaces, tunnel devices, rules and pins, found by their
+ * names. The tables go with their last pin. Traffic ends.
  */
 
 import { existsSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
@@ -9,6 +9,7 @@ import type { EndpointId } from '../../core/identity.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import { createAttachments } from './attachments.ts';
+import { removeGate } from './gate.ts';
 import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelPort } from './names.ts';
 
 /**
@@ -25,6 +26,7 @@ export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Prom
     if (isOurs(device, ports)) await netlink.deleteLink(device.name);
     else filters.detach(device);
   }
+  await removeGate(netlink);
   removePins(bpfDir);
 }
 
