@@ -32,6 +32,7 @@ export type ForwardingEntry =
       readonly mac: MacAddress;
       readonly addresses: readonly Address[];
       readonly mtuBytes: number;
+      readonly isRouter?: true;
     }
   | { readonly table: 'mac'; readonly vni: Vni; readonly mac: MacAddress; readonly at: Location }
   | { readonly table: 'neighbour'; readonly vni: Vni; readonly address: Address; readonly mac: MacAddress }
@@ -115,8 +116,8 @@ function groupEntries(vni: Vni, { vtep, groups = [everyGroup] }: Membership): Fo
   return groups.map((group) => ({ table: 'group', vni, group, vtep: vtep.address }));
 }
 
-function portEntry(network: Network, { id, mac, addresses }: Endpoint): ForwardingEntry {
-  return { table: 'port', endpoint: id, vni: network.vni, mac, addresses, mtuBytes: network.mtuBytes };
+function portEntry({ vni, mtuBytes }: Network, { id, mac, addresses, isRouter }: Endpoint): ForwardingEntry {
+  return { table: 'port', endpoint: id, vni, mac, addresses, mtuBytes, ...(isRouter === true && { isRouter }) };
 }
 
 interface Placed {

@@ -47,6 +47,8 @@ export interface Endpoint {
   readonly addresses: readonly Address[];
   /** The store's revision of its claim: of two endpoints with one address, the later claim is right. */
   readonly version: number;
+  /** May send from any address, for networks behind it. Known of this node's own alone; absent: it may not. */
+  readonly isRouter?: true;
 }
 
 /** What one node has in one network: its whole contribution to that network's tables. */

@@ -17,7 +17,7 @@ import type { EndpointId, NetworkId } from '../core/identity.ts';
 import { parseMac } from '../core/mac.ts';
 import { isOverlayError, messageOf, overlayError } from '../errors.ts';
 import type { AddressSpace, PoolId } from '../overlay/requests.ts';
-import { readEndpointMac, readNestedNetworkOptions, readNetworkOptions, readPoolOptions } from './options.ts';
+import { readEndpointOptions, readNestedNetworkOptions, readNetworkOptions, readPoolOptions } from './options.ts';
 
 /** `method` is for the refusal. @throws MESSAGE_INVALID OPTION_UNKNOWN OPTION_INVALID */
 export type Reader<Request> = (method: string, body: string) => Request;
@@ -92,7 +92,7 @@ export const deleteNetwork = message({ NetworkID: networkId });
 export const createEndpoint = message({
   ...endpoint,
   Interface: endpointInterface,
-  Options: anyMap.transform((options) => ({ mac: readEndpointMac(options) })),
+  Options: anyMap.transform(readEndpointOptions),
 });
 export const deleteEndpoint = message(endpoint);
 export const endpointOperInfo = message(endpoint);

@@ -83,6 +83,7 @@ export function createNetworkDriver({ verbs, scope, driverName }: NetworkDriverS
         id: request.EndpointID,
         addresses: [Address, AddressIPv6].filter((address) => address !== null),
         mac: MacAddress ?? request.Options.mac,
+        isRouter: request.Options.isRouter,
       });
       return MacAddress === null ? { Interface: { MacAddress: mac } } : done;
     },

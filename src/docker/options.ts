@@ -21,6 +21,11 @@ export interface NetworkOptions {
   readonly multicast: boolean;
 }
 
+export interface EndpointOptions {
+  readonly mac: MacAddress | null;
+  readonly isRouter: boolean;
+}
+
 /** The option that sets a network's MTU, as for Docker's own drivers. */
 export const mtuOption = 'com.docker.network.driver.mtu';
 export const vniOption = 'weft.vni';
@@ -29,6 +34,7 @@ export const vniOption = 'weft.vni';
 const genericOption = 'com.docker.network.generic';
 /** A MAC address the user gave, here as well as in the endpoint's interface. */
 const macOption = 'com.docker.network.endpoint.macaddress';
+const routerOption = 'weft.router';
 const ownPrefix = 'weft.';
 
 const networkOptions = new Map<string, (text: string) => Partial<NetworkOptions>>([
@@ -87,13 +93,20 @@ export function readPoolOptions(options: TextMap): string | null {
 }
 
 /**
- * The MAC address among an endpoint's options, if any. The engine sends it as Go writes bytes into JSON: in base64.
- * Drivers for other things put their options here too, so only those that claim to be Weft's are refused.
+ * An endpoint's options: what stood behind `--network name=…,driver-opt=` is among them. Drivers for other things put
+ * theirs here too, so only those that claim to be Weft's are refused.
  * @throws OPTION_UNKNOWN OPTION_INVALID
  */
-export function readEndpointMac(options: Readonly<Record<string, unknown>>): MacAddress | null {
-  const own = Object.keys(options).find((option) => option.startsWith(ownPrefix));
-  if (own !== undefined) throw unknownOption(own, ['none for an endpoint']);
+export function readEndpointOptions(options: Readonly<Record<string, unknown>>): EndpointOptions {
+  const unknown = Object.keys(options).find((option) => option.startsWith(ownPrefix) && option !== routerOption);
+  if (unknown !== undefined) throw unknownOption(unknown, [routerOption]);
+  const { [routerOption]: router = 'off' } = options;
+  if (typeof router !== 'string') throw notText(routerOption, router);
+  return { mac: readMac(options), isRouter: parseSwitch(routerOption, router) };
+}
+
+/** The engine sends it as Go writes bytes into JSON: in base64. */
+function readMac(options: Readonly<Record<string, unknown>>): MacAddress | null {
   const text = options[macOption] ?? '';
   if (typeof text !== 'string') throw notText(macOption, text);
   if (text === '') return null;

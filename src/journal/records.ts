@@ -42,6 +42,7 @@ const endpoint: z.ZodType<LocalEndpoint> = z.object({
   mac,
   addresses: z.array(address),
   version: count,
+  isRouter: z.literal(true).optional(),
   joined: z.boolean(),
   bootId: z.string(),
   departed: z.boolean().optional(),

@@ -95,6 +95,7 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
       mac,
       addresses,
       version,
+      ...(request.isRouter === true && { isRouter: true as const }),
       joined: false,
       bootId,
     };
@@ -157,8 +158,9 @@ export function createEndpoints(parts: EndpointParts, creating: Set<EndpointId>)
     },
     release,
     facts(id) {
-      const { mac, addresses, network, joined } = require(id);
-      return { mac, addresses: addresses.join(' '), network, state: joined ? 'joined' : 'claimed' };
+      const { mac, addresses, network, joined, isRouter } = require(id);
+      const facts = { mac, addresses: addresses.join(' '), network, state: joined ? 'joined' : 'claimed' };
+      return isRouter === true ? { ...facts, router: 'on' } : facts;
     },
   };
 }
@@ -169,8 +171,14 @@ function requireSameNetwork({ id, networkId: existing }: LocalEndpoint, requeste
 }
 
 /** A repeated CreateEndpoint is fine when it asks for the same. */
-function requireSame(existing: LocalEndpoint, { id, networkId, addresses, mac }: EndpointRequest): MacAddress {
+function requireSame(existing: LocalEndpoint, request: EndpointRequest): MacAddress {
+  const { id, networkId, addresses, mac } = request;
   requireSameNetwork(existing, networkId);
+  const [isRouter, shallRoute] = [existing.isRouter === true, request.isRouter === true];
+  if (isRouter !== shallRoute) {
+    const [present, wanted] = [isRouter ? 'on' : 'off', shallRoute ? 'on' : 'off'];
+    throw overlayError('ENDPOINT_CONFLICT', { endpoint: id, field: 'router', existing: present, requested: wanted });
+  }
   const present = existing.addresses.join(', ');
   const requested = addresses.join(', ');
   if (present !== requested)

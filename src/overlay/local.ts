@@ -61,7 +61,7 @@ export async function loadLocal(journal: Journal, bootId: string): Promise<Local
     joined: (network) =>
       [...endpoints.values()]
         .filter((endpoint) => endpoint.joined && (network === undefined || endpoint.network === network))
-        .map(({ id, network: key, mac, addresses, version }) => ({ id, network: key, mac, addresses, version })),
+        .map(endpointOf),
     async saveNetwork(network) {
       await journal.saveNetwork(network);
       gone.networks.delete(network.id);
@@ -94,6 +94,10 @@ export async function loadLocal(journal: Journal, bootId: string): Promise<Local
     },
     departed: () => ({ networks: [...gone.networks.values()], endpoints: [...gone.endpoints.values()] }),
   };
+}
+
+function endpointOf({ id, network, mac, addresses, version, isRouter }: LocalEndpoint): Endpoint {
+  return { id, network, mac, addresses, version, ...(isRouter === true && { isRouter }) };
 }
 
 function isThere({ departed }: { readonly departed?: boolean | undefined }): boolean {

@@ -41,6 +41,8 @@ export interface EndpointRequest {
   readonly addresses: readonly Address[];
   /** As the user gave it; null: make one. */
   readonly mac: MacAddress | null;
+  /** The `weft.router` option. */
+  readonly isRouter?: boolean;
 }
 
 export interface PoolRequest {

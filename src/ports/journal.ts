@@ -28,6 +28,7 @@ export interface LocalEndpoint {
   readonly mac: MacAddress;
   readonly addresses: readonly Address[];
   readonly version: number;
+  readonly isRouter?: true | undefined;
   /** Joined to a sandbox: forwarded and published. */
   readonly joined: boolean;
   /** The boot in which it was joined: interfaces do not survive a reboot. */

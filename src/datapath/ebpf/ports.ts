@@ -173,19 +173,19 @@ async function adjustContainerEnd(netlink: Netlink, { endpoint, mac, mtuBytes }:
   if (end.mtuBytes !== mtuBytes) await netlink.setMtu(containerInterface, mtuBytes);
 }
 
-function recordOf({ endpoint, vni, mac, addresses, mtuBytes }: PortEntry): PortRecord {
+function recordOf({ endpoint, vni, mac, addresses, mtuBytes, isRouter }: PortEntry): PortRecord {
   const ipv4 = addresses.filter((address) => familyOf(address) === 'ipv4');
   const ipv6 = addresses.filter((address) => familyOf(address) === 'ipv6');
   if (ipv4.length > 1 || ipv6.length > 1) {
     const problem = `it has the addresses ${addresses.join(', ')}, and a port holds one of each family`;
     throw overlayError('BPF_FAILED', { operation: `adding a port of endpoint ${endpoint}`, problem, errno: 'EINVAL' });
   }
-  return { vni, mtuBytes, mac, ipv4: ipv4[0] ?? null, ipv6: ipv6[0] ?? null };
+  return { vni, mtuBytes, mac, ipv4: ipv4[0] ?? null, ipv6: ipv6[0] ?? null, isRouter: isRouter === true };
 }
 
-function entryOf(endpoint: EndpointId, { vni, mac, mtuBytes, ipv4, ipv6 }: PortRecord): PortEntry {
+function entryOf(endpoint: EndpointId, { vni, mac, mtuBytes, ipv4, ipv6, isRouter }: PortRecord): PortEntry {
   const addresses = [ipv4, ipv6].filter((address): address is Address => address !== null);
-  return { table: 'port', endpoint, vni, mac, addresses, mtuBytes };
+  return { table: 'port', endpoint, vni, mac, addresses, mtuBytes, ...(isRouter && { isRouter }) };
 }
 
 function broken(endpoint: EndpointId, row: PortRecord | undefined): PortEntry {

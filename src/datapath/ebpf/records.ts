@@ -48,6 +48,7 @@ export interface PortRecord {
   readonly mac: MacAddress;
   readonly ipv4: Address | null;
   readonly ipv6: Address | null;
+  readonly isRouter: boolean;
 }
 
 export interface FdbKey {
@@ -86,6 +87,7 @@ export interface NeighbourKey {
 const familyNumber = { ipv4: 2, ipv6: 10 } as const;
 const pairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
 const { NETWORK_MULTICAST } = struct.enums.network_flags;
+const { PORT_ANY_SOURCE } = struct.enums.port_flags;
 const { FDB_PROVISIONAL } = struct.enums.fdb_flags;
 const { FLOOD_LOCAL, FLOOD_REMOTE } = struct.enums.flood_kind;
 
@@ -158,17 +160,19 @@ export const peerRecord: Codec<number> = {
 };
 
 export const portRecord: Codec<PortRecord> = {
-  encode: ({ vni, mtuBytes, mac, ipv4, ipv6 }) => {
-    return struct.port.encode({ vni, mtu: mtuBytes, mac: macBytes(mac), ...addressFields(ipv4, ipv6), flags: 0 });
+  encode: ({ vni, mtuBytes, mac, ipv4, ipv6, isRouter }) => {
+    const flags = isRouter ? PORT_ANY_SOURCE : 0;
+    return struct.port.encode({ vni, mtu: mtuBytes, mac: macBytes(mac), ...addressFields(ipv4, ipv6), flags });
   },
   decode: (bytes) => {
-    const { vni, mtu, mac, ipv4, ipv6 } = struct.port.decode(bytes);
+    const { vni, mtu, mac, ipv4, ipv6, flags } = struct.port.decode(bytes);
     return {
       vni: parseVni(vni),
       mtuBytes: mtu,
       mac: macOf(mac),
       ipv4: isZero(ipv4) ? null : addressFromBytes(ipv4),
       ipv6: isZero(ipv6) ? null : addressOf(ipv6),
+      isRouter: (flags & PORT_ANY_SOURCE) !== 0,
     };
   },
 };

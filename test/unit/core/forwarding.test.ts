@@ -152,4 +152,13 @@ test('a VTEP is put before the MACs and groups behind it and removed after them'
   assert.equal(removed, [...tables].reverse());
 });
 
+test('only a router that is here shows in its port', () => {
+  const router: Endpoint = { ...endpoint('a', '10.77.0.2'), isRouter: true };
+  const state = forwarding(model([router, endpoint('b', '10.77.0.3')], []));
+
+  assert.equal(Object(state.get('port a')).isRouter, true);
+  assert.is('isRouter' in Object(state.get('port b')), false);
+  assert.is(diff(state, forwarding(model([endpoint('a', '10.77.0.2'), endpoint('b', '10.77.0.3')], []))).length, 1);
+});
+
 test.run();

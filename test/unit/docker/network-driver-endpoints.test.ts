@@ -31,7 +31,8 @@ test('a MAC address is answered only when the request had none', async () => {
 
   assert.equal(made.json, { Interface: { MacAddress: '02:42:0a:4d:00:02' } });
   assert.equal(given.json, {});
-  assert.equal(made.calls[0]?.with, [{ networkId: network, id: endpoint, addresses: ['10.77.0.2'], mac: null }]);
+  const request = { networkId: network, id: endpoint, addresses: ['10.77.0.2'], mac: null, isRouter: false };
+  assert.equal(made.calls[0]?.with, [request]);
   assert.is(Object(given.calls[0]?.with[0]).mac, '02:42:ac:11:00:09');
 });
 
@@ -55,6 +56,12 @@ test('a MAC address among the options is read as Go writes bytes, and as text', 
     await textOf('CreateEndpoint', { ...createEndpoint, Options: { [option]: 'AUKsEQAJ' } }),
     /macaddress=AUKsEQAJ is not/,
   );
+});
+
+test('the option of a router is handed on', async () => {
+  const { calls } = await ask('CreateEndpoint', { ...createEndpoint, Options: { 'weft.router': 'on' } });
+
+  assert.is(Object(calls[0]?.with[0]).isRouter, true);
 });
 
 test('the interface decides where it and the options name a MAC address', async () => {
@@ -89,7 +96,7 @@ test('each bad part of an endpoint is refused with method, field and value', asy
     [{ ...createEndpoint, Interface: 'eth0' }, /Interface must be an object, got "eth0"/],
     [
       { ...createEndpoint, Options: { 'weft.rate': '5' } },
-      /^option weft\.rate is not known; known options are none for an endpoint/,
+      /^option weft\.rate is not known; known options are weft\.router/,
     ],
   ];
   for (const [message, expected] of cases) assert.match(await textOf('CreateEndpoint', message), expected);

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import {
-  readEndpointMac,
+  readEndpointOptions,
   readNestedNetworkOptions,
   readNetworkOptions,
   readPoolOptions,
@@ -16,7 +16,7 @@ test('no option at all is the defaults', () => {
   assert.equal(readNetworkOptions({}), defaults);
   assert.equal(readNestedNetworkOptions({}), defaults);
   assert.is(readPoolOptions({}), null);
-  assert.is(readEndpointMac({}), null);
+  assert.equal(readEndpointOptions({}), { mac: null, isRouter: false });
 });
 
 test('flat and nested options mean the same', () => {
@@ -47,7 +47,18 @@ test('the ends of each range are inside', () => {
 });
 
 test('an empty MAC option is none', () => {
-  assert.is(readEndpointMac({ 'com.docker.network.endpoint.macaddress': '' }), null);
+  assert.is(readEndpointOptions({ 'com.docker.network.endpoint.macaddress': '' }).mac, null);
+});
+
+test('an endpoint is a router when its option says so, and nothing else is taken for that', () => {
+  assert.is(readEndpointOptions({ 'weft.router': 'on' }).isRouter, true);
+  assert.is(readEndpointOptions({ 'weft.router': 'off' }).isRouter, false);
+  for (const value of ['', 'true', 'ON', true, null]) {
+    assert.throws(
+      () => readEndpointOptions({ 'weft.router': value }),
+      (error: unknown) => isOverlayError(error, 'OPTION_INVALID'),
+    );
+  }
 });
 
 test.run();

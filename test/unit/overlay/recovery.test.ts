@@ -1,6 +1,7 @@
 /** What the overlay makes good again: verbs that were answered but not written, writes without an answer, a lost store. */
 
 import * as assert from 'uvu/assert';
+import { entryKey } from '../../../src/core/forwarding.ts';
 import type { NetworkId } from '../../../src/core/identity.ts';
 import { overlayError } from '../../../src/errors.ts';
 import type { CommitResult, Store, StoreOperation } from '../../../src/ports/store.ts';
@@ -212,6 +213,24 @@ test('a store that was emptied withdraws nothing, and is filled again by everybo
   }, 6_000);
   await eventually(async () => assert.is((await one.reports.endpoints()).length, 2));
   assert.equal([one.dataPath.keys(), two.dataPath.keys()], rows);
+});
+
+test('a router is one still after a restart, and what it is cannot be asked for differently', async ({ node }) => {
+  const one = await node(1);
+  await one.verbs.createNetwork(networkRequest('b1'));
+  const request = { networkId: blue, id: endpointId('a'), addresses: [address('10.77.0.2')], mac: null };
+  await one.verbs.createEndpoint({ ...request, isRouter: true });
+  await one.verbs.join(blue, endpointId('a'));
+  await create(one, 'b', '10.77.0.3');
+  await one.verbs.join(blue, endpointId('b'));
+  await fails(one.verbs.createEndpoint(request));
+  await one.close();
+
+  const again = await node(1, { journal: one.journal });
+
+  const routers = () => [...again.dataPath.state.values()].filter((entry) => entry.table === 'port' && entry.isRouter);
+  await eventually(() => assert.equal(routers().map(entryKey), [`port ${endpointId('a')}`]));
+  assert.is((await again.verbs.endpointFacts(blue, endpointId('a')))['router'], 'on');
 });
 
 test.run();

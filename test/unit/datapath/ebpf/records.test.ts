@@ -52,7 +52,7 @@ test('every record comes back from its bytes, with and without what may be absen
     { ipv4, ipv6: null },
     { ipv4: null, ipv6 },
   ]) {
-    returns(portRecord, { vni, mtuBytes: 1450, mac, ...addresses });
+    for (const isRouter of [true, false]) returns(portRecord, { vni, mtuBytes: 1450, mac, ...addresses, isRouter });
   }
 });
 
@@ -67,7 +67,7 @@ test('bytes lie as the programs read them: ports and addresses in network order'
   const { port } = settingsField(settingsRecord.encode({ address: ipv4, port: 0x1234 }));
   assert.equal([...port], [0x12, 0x34]);
   assert.equal(
-    [...portStruct.decode(portRecord.encode({ vni, mtuBytes: 1450, mac, ipv4, ipv6: null })).ipv4],
+    [...portStruct.decode(portRecord.encode({ vni, mtuBytes: 1450, mac, ipv4, ipv6: null, isRouter: false })).ipv4],
     [10, 77, 1, 2],
   );
   assert.is(floodEntry.decode(floodRecord.encode({ kind: 'local', ifindex: 7 })).kind, enums.flood_kind.FLOOD_LOCAL);
