@@ -33,9 +33,9 @@ int main(int count, char **words)
 }
 `;
 
-/** Compiles once; @returns what sends frames on a device and resolves to how many were refused. */
+/** Compiles once; @returns what sends frames on a device. It throws when the kernel refuses one. */
 export async function createIntruder(): Promise<
-  (from: Host, device: string, ...frames: readonly Uint8Array[]) => Promise<number>
+  (from: Host, device: string, ...frames: readonly Uint8Array[]) => Promise<void>
 > {
   const directory = mkdtempSync(join(tmpdir(), `wft-${process.pid}-intruder-`));
   process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
@@ -45,7 +45,8 @@ export async function createIntruder(): Promise<
   return async (from, device, ...frames) => {
     const input = frames.map((frame) => `${Buffer.from(frame).toString('hex')}\n`).join('');
     const sending = await start([...from.inside, path, device], { input });
-    return (await sending.ended).code;
+    const { code, stderr } = await sending.ended;
+    if (code !== 0) throw new Error(`${code} frames not sent: ${stderr}`);
   };
 }
 
@@ -54,33 +55,69 @@ export function markOf(number: number): Uint8Array {
   return Uint8Array.of(0xa7, 0x5c, 0xe1, 0x9d, number >> 8, number & 0xff);
 }
 
+/** The number of the mark in a frame, where it has one. */
+export function markIn(frame: Uint8Array): number | null {
+  const at = Buffer.from(frame).indexOf(markOf(0).subarray(0, 4));
+  return at < 0 || at + 6 > frame.length ? null : Buffer.from(frame).readUInt16BE(at + 4);
+}
+
 export interface Watches {
   /** Ends them. @returns for each mark where it was seen, as `name` of the place; a mark not seen is not there */
   seen(): Promise<ReadonlyMap<number, readonly string[]>>;
+  /** Ends them. @returns for each place the frames that have a mark, by its number; the last of several */
+  frames(): Promise<Readonly<Record<string, ReadonlyMap<number, Uint8Array>>>>;
+  /** Waits until a place has seen a mark. */
+  until(place: string, mark: number): Promise<void>;
 }
 
 /** Looks at all that comes in by these devices. */
 export async function watch(places: Readonly<Record<string, readonly [Host, string]>>): Promise<Watches> {
   const captures: Array<readonly [string, Running]> = [];
   for (const [name, [host, device]] of Object.entries(places)) {
-    const options = ['-i', device, '-Q', 'in', '-n', '-xx', '-s', '0', '-U', '--immediate-mode'];
+    const options = ['-i', device, '-Q', 'in', '-n', '-xx', '-s', '2048', '-B', '32768', '-l', '--immediate-mode'];
     captures.push([name, await start([...host.inside, 'tcpdump', ...options])]);
   }
   for (const [, capture] of captures) await capture.waitFor('listening on');
+  const hexOf = (mark: number) => Buffer.from(markOf(mark)).toString('hex');
+  const stop = async () => {
+    const places: [string, ReadonlyMap<number, Uint8Array>][] = [];
+    for (const [name, capture] of captures) {
+      const { stdout } = await capture.stop('SIGINT');
+      const marked = framesIn(stdout).flatMap((frame) => {
+        const mark = markIn(frame);
+        return mark === null ? [] : [[mark, frame] as const];
+      });
+      places.push([name, new Map(marked)]);
+    }
+    return places;
+  };
   return {
     seen: async () => {
       const found = new Map<number, string[]>();
-      for (const [name, capture] of captures) {
-        const { stdout } = await capture.stop('SIGINT');
-        const text = stdout.replaceAll(/\n\s+0x[0-9a-f]+:/g, '').replaceAll(/[ \t]/g, '');
-        for (const [, digits = ''] of text.matchAll(/a75ce19d([0-9a-f]{4})/g)) {
-          const number = Number.parseInt(digits, 16);
-          found.set(number, [...new Set([...(found.get(number) ?? []), name])]);
-        }
+      for (const [name, frames] of await stop()) {
+        for (const mark of frames.keys()) found.set(mark, [...(found.get(mark) ?? []), name]);
       }
       return found;
     },
+    frames: async () => Object.fromEntries(await stop()),
+    until: (place, mark) => {
+      const capture = captures.find(([name]) => name === place)?.[1];
+      const shown = () =>
+        capture
+          ?.stdout()
+          .slice(-400_000)
+          .replaceAll(/\n\s+0x[0-9a-f]+:|\s/g, '') ?? '';
+      return eventually(`${place} sees mark ${mark}`, () => shown().includes(hexOf(mark)));
+    },
   };
+}
+
+/** From tcpdump's dump in hex. */
+function framesIn(text: string): readonly Uint8Array[] {
+  return text
+    .split(/\n(?=\S)/)
+    .map((packet) => [...packet.matchAll(/^\s+0x[0-9a-f]+:(.*)$/gm)].map(([, digits = '']) => digits).join(''))
+    .map((digits) => new Uint8Array(Buffer.from(digits.replaceAll(/\s/g, ''), 'hex')));
 }
 
 export const gateway = {

@@ -108,7 +108,7 @@ export function throughGateway(
 }
 
 /** Four bytes of "no operation" behind the outer IP header. */
-function withOptions(packet: Uint8Array): Uint8Array {
+export function withOptions(packet: Uint8Array): Uint8Array {
   const length = packet.length - 14 + 4;
   const longer = bytes(packet.subarray(0, 34), 1, 1, 1, 1, packet.subarray(34));
   const headed = patched(patched(longer, 14, 0x46), 16, ...u16(length), 0, 0);
