@@ -5,6 +5,8 @@
  *
  *   IPv4 without DF, not IP                 the kernel's device fragments the outer packet
  *   IPv6 no larger than its minimum MTU     the same, it cannot shrink (RFC 8200 section 5)
+ *   nobody can be told: an ICMP error, a    the same: a packet is carried rather than lost in silence
+ *   later fragment, no single sender
  *   else                                    ICMP tells the sender, in the name of the destination:
  *                                           RFC 1191, RFC 8201
  *
@@ -30,9 +32,13 @@
 #define TCP_DATA_OFFSET 12
 #define UDP_HEADER_LENGTH 8
 #define IPV6_MTU_MIN 1280
+#define IPV4_FRAGMENT_OFFSET 0x1fff
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+#define IPV4_MULTICAST 0xe0000000 /* and all above: reserved, broadcast */
 /* Implementation: answers per second and endpoint, and how much of the packet an answer quotes. */
 #define TOO_BIG_RATE 1000
 #define QUOTE_LENGTH 104
+#define EXTENSIONS_MAX 6
 
 struct icmp_too_big {
 	__u8 type;
@@ -56,43 +62,110 @@ struct too_big_ipv6 {
 
 /* What an oversized packet says of itself: read on this path only. */
 struct oversized {
-	__u8 header_length; /* of the IP header; zero when it is not IP */
+	__u16 transport_at; /* from the IP header on */
 	__u8 transport;
 	bool dont_fragment; /* IPv6 always */
+	bool answerable; /* the sender can be told, and may be */
 };
 
-static __always_inline void oversized_read(struct __sk_buff *skb, __u8 family,
-					   struct oversized *packet)
+/* An extension header (RFC 8200 section 4): the fragment header's second byte means nothing. */
+struct extension {
+	__u8 next;
+	__u8 length; /* in 8 bytes, beyond the first 8 */
+	__be16 fragment;
+};
+
+/*
+ * oversized_ipv4 - no error about what is no first fragment, or has no single sender or receiver
+ * (RFC 1122 section 3.2.2).
+ */
+static __always_inline void oversized_ipv4(struct __sk_buff *skb, struct oversized *packet)
 {
 	struct iphdr ip;
 
-	*packet = (struct oversized){ .header_length = sizeof(struct ipv6hdr),
-				      .dont_fragment = true };
-	if (family == AF_INET6) {
-		bpf_skb_load_bytes(skb, ETH_HLEN + IPV6_NEXT_HEADER, &packet->transport,
-				   sizeof(packet->transport));
-	} else if (family == AF_INET && !bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip))) {
-		packet->header_length = ip.ihl * 4;
-		packet->transport = ip.protocol;
-		packet->dont_fragment = ip.frag_off & bpf_htons(IPV4_DONT_FRAGMENT);
-	} else {
-		*packet = (struct oversized){};
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return;
+	packet->transport_at = ip.ihl * 4;
+	packet->transport = ip.protocol;
+	packet->dont_fragment = ip.frag_off & bpf_htons(IPV4_DONT_FRAGMENT);
+	packet->answerable = !(ip.frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET)) && ip.saddr &&
+			     bpf_ntohl(ip.saddr) < IPV4_MULTICAST &&
+			     bpf_ntohl(ip.daddr) < IPV4_MULTICAST;
+}
+
+/* oversized_ipv6 - the same by RFC 4443 section 2.4 (e), with the extension headers skipped. */
+static __always_inline void oversized_ipv6(struct __sk_buff *skb, struct oversized *packet)
+{
+	struct ipv6hdr ip;
+	struct extension extension;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return;
+	packet->transport_at = sizeof(ip);
+	packet->transport = ip.nexthdr;
+	packet->dont_fragment = true;
+	packet->answerable = !address_is_zero(ip.saddr.s6_addr32) &&
+			     !address_is_multicast(ip.saddr.s6_addr32) &&
+			     !address_is_multicast(ip.daddr.s6_addr32);
+	for (int skipped = 0; skipped < EXTENSIONS_MAX; skipped++) {
+		if (packet->transport != IPPROTO_HOPOPTS && packet->transport != IPPROTO_ROUTING &&
+		    packet->transport != IPPROTO_DSTOPTS && packet->transport != IPPROTO_FRAGMENT)
+			return;
+		if (bpf_skb_load_bytes(skb, ETH_HLEN + packet->transport_at, &extension,
+				       sizeof(extension)))
+			break;
+		if (packet->transport != IPPROTO_FRAGMENT)
+			packet->transport_at += extension.length * 8;
+		else if (extension.fragment & bpf_htons(IPV6_FRAGMENT_OFFSET))
+			packet->answerable = false;
+		packet->transport_at += 8;
+		packet->transport = extension.next;
 	}
+	packet->answerable = false;
+}
+
+/* is_icmp_error - an error must never be about another: only informational messages are answered. */
+static __always_inline bool is_icmp_error(struct __sk_buff *skb, const struct oversized *packet)
+{
+	__u8 type = 0;
+
+	if (packet->transport != IPPROTO_ICMP && packet->transport != IPPROTO_ICMPV6)
+		return false;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + packet->transport_at, &type, sizeof(type)))
+		return true;
+	if (packet->transport == IPPROTO_ICMPV6)
+		return type < ICMPV6_FIRST_INFORMATIONAL;
+	return type != ICMP_ECHO && type != ICMP_ECHOREPLY;
+}
+
+/* Zero for what is not IP: it may be fragmented. */
+static __always_inline void oversized_read(struct __sk_buff *skb, __u8 family,
+					   struct oversized *packet)
+{
+	*packet = (struct oversized){};
+	if (family == AF_INET)
+		oversized_ipv4(skb, packet);
+	else if (family == AF_INET6)
+		oversized_ipv6(skb, packet);
+	/* A sender finds its socket by the ports, which must be in the quote. */
+	if (packet->transport_at + UDP_HEADER_LENGTH > QUOTE_LENGTH ||
+	    skb->len < ETH_HLEN + QUOTE_LENGTH || is_icmp_error(skb, packet))
+		packet->answerable = false;
 }
 
 /* segment_length - the IP length of the largest packet this one becomes on the wire. */
 static __always_inline __u32 segment_length(struct __sk_buff *skb, const struct oversized *packet)
 {
-	__u32 header = UDP_HEADER_LENGTH;
+	__u32 header = UDP_HEADER_LENGTH, size = skb->gso_size;
 	__u8 offset;
 
-	if (!skb->gso_size)
+	if (!size)
 		return skb->len - ETH_HLEN;
 	if (packet->transport == IPPROTO_TCP &&
-	    !bpf_skb_load_bytes(skb, ETH_HLEN + packet->header_length + TCP_DATA_OFFSET, &offset,
+	    !bpf_skb_load_bytes(skb, ETH_HLEN + packet->transport_at + TCP_DATA_OFFSET, &offset,
 				sizeof(offset)))
 		header = (offset >> 4) * 4;
-	return packet->header_length + header + skb->gso_size;
+	return packet->transport_at + header + size;
 }
 
 /* largest_packet - what the endpoint may send on the path to a VTEP, IP packet in bytes. */
@@ -119,10 +192,7 @@ static __always_inline int answer_store(struct __sk_buff *skb, const void *answe
 	return bpf_redirect(skb->ifindex, 0);
 }
 
-/*
- * too_big_ipv4 - fragmentation needed (RFC 1191 section 4). Never about an ICMP error (RFC 1122
- * section 3.2.2).
- */
+/* too_big_answer_ipv4 - fragmentation needed (RFC 1191 section 4). */
 static __noinline int too_big_answer_ipv4(struct __sk_buff *skb, __u32 mtu)
 {
 	struct too_big_ipv4 answer = {};
@@ -131,12 +201,6 @@ static __noinline int too_big_answer_ipv4(struct __sk_buff *skb, __u32 mtu)
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, answer.quote, sizeof(answer.quote)))
 		return -DROP_TOO_BIG;
-	if (quoted->protocol == IPPROTO_ICMP) {
-		__u8 type = answer.quote[sizeof(*quoted)];
-
-		if (quoted->ihl != 5 || (type != ICMP_ECHO && type != ICMP_ECHOREPLY))
-			return -DROP_TOO_BIG;
-	}
 	*(__be32 *)&answer.ip = bpf_htonl(IPV4_FIRST_BYTE << 24 | sizeof(answer));
 	answer.ip.ttl = OUTER_TTL;
 	answer.ip.protocol = IPPROTO_ICMP;
@@ -151,16 +215,13 @@ static __noinline int too_big_answer_ipv4(struct __sk_buff *skb, __u32 mtu)
 	return answer_store(skb, &answer, sizeof(answer));
 }
 
-/* too_big_ipv6 - packet too big (RFC 4443 section 3.2). */
+/* too_big_answer_ipv6 - packet too big (RFC 4443 section 3.2). */
 static __noinline int too_big_answer_ipv6(struct __sk_buff *skb, __u32 mtu)
 {
 	struct too_big_ipv6 answer = {};
 	struct ipv6hdr *quoted = (void *)answer.quote;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, answer.quote, sizeof(answer.quote)))
-		return -DROP_TOO_BIG;
-	if (quoted->nexthdr == IPPROTO_ICMPV6 &&
-	    answer.quote[sizeof(*quoted)] < ICMPV6_FIRST_INFORMATIONAL)
 		return -DROP_TOO_BIG;
 	*(__be32 *)&answer.ip = bpf_htonl(6 << 28);
 	answer.ip.payload_len = bpf_htons(sizeof(answer) - sizeof(answer.ip));
@@ -188,10 +249,11 @@ static __noinline int check_size(struct __sk_buff *skb, __u8 family, __u32 vni,
 	length = segment_length(skb, &packet);
 	if (length <= mtu)
 		return 0;
-	if (!packet.dont_fragment || (family == AF_INET6 && length <= IPV6_MTU_MIN)) {
+	if (!packet.dont_fragment || !packet.answerable ||
+	    (family == AF_INET6 && length <= IPV6_MTU_MIN)) {
 		if (vtep->family != AF_INET6)
 			return send_by_kernel(skb, vni, vtep, 0);
-		if (family != AF_INET)
+		if (family != AF_INET || !packet.answerable)
 			return -DROP_TOO_BIG;
 	}
 	if (!bucket_take(BUCKET_TOO_BIG, skb->ifindex, TOO_BIG_RATE))
