@@ -13,6 +13,11 @@ export type ProbeResult =
 export interface PathProbe {
   /** One ICMP echo in an IP packet of exactly `sizeBytes`, not to be fragmented. @throws an AbortError once closed */
   probe(address: Address, sizeBytes: number, timeoutMs: number): Promise<ProbeResult>;
+  /**
+   * The listener is called when a router on the way to an address refuses a UDP packet of this node's as too big, with
+   * the size it named. Anyone can forge such a message: it is a reason to probe, never a fact.
+   */
+  onRefused(listener: (address: Address, mtuBytes: number | null) => void): void;
   /** Idempotent. */
   close(): void;
 }

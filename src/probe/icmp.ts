@@ -12,15 +12,8 @@ import { randomInt } from 'node:crypto';
 import * as raw from 'raw-socket';
 import { type Address, type Family, familyOf } from '../core/address.ts';
 import { messageOf, overlayError } from '../errors.ts';
+import type { PathProbe, ProbeResult } from '../ports/path-probe.ts';
 import { decodeAnswer, type EchoAnswer, encodeEcho, smallestEchoBytes } from './echo.ts';
-
-export type ProbeResult =
-  | { readonly kind: 'reply'; readonly rttMs: number }
-  | { readonly kind: 'timeout' }
-  /** Larger than the path carries; `mtuBytes` is what a router named, null when this node's device refused it. */
-  | { readonly kind: 'too-big'; readonly mtuBytes: number | null }
-  /** This node has no route, or a router on the path sent word that it has none. */
-  | { readonly kind: 'unreachable'; readonly problem: string };
 
 export type IcmpProber = {
   /**
@@ -29,6 +22,8 @@ export type IcmpProber = {
    *   address family; the signal's reason after an abort
    */
   probe(address: Address, sizeBytes: number, timeoutMs: number): Promise<ProbeResult>;
+  /** From the first probe of an address family on. */
+  onRefused: PathProbe['onRefused'];
   /** Closes the sockets; probes under way reject with an AbortError. Idempotent. */
   close(): void;
 };
@@ -80,6 +75,7 @@ export function createIcmpProber(signal: AbortSignal): IcmpProber {
   signal.addEventListener('abort', abort, { once: true });
   return {
     probe: (address, sizeBytes, timeoutMs) => prober.probe(address, sizeBytes, timeoutMs),
+    onRefused: (listener) => prober.onRefused(listener),
     close: () => {
       signal.removeEventListener('abort', abort);
       prober.end(new DOMException('the prober was closed', 'AbortError'));
@@ -91,6 +87,7 @@ class Prober {
   readonly #identifier = randomInt(0x1_0000);
   readonly #waiting = new Map<number, Waiting>();
   readonly #sockets = new Map<Family, raw.Socket>();
+  readonly #listeners: Parameters<PathProbe['onRefused']>[0][] = [];
   #lastSequence = 0;
   #ended: { readonly reason: unknown } | null = null;
 
@@ -110,6 +107,10 @@ class Prober {
       clearTimeout(timer);
       this.#waiting.delete(sequence);
     }
+  }
+
+  onRefused(listener: Parameters<PathProbe['onRefused']>[0]): void {
+    this.#listeners.push(listener);
   }
 
   end(reason: unknown): void {
@@ -151,7 +152,8 @@ class Prober {
 
   #receive(family: Family, packet: Buffer, source: string): void {
     const answer = decodeAnswer(family, packet);
-    if (answer === null || answer.identifier !== this.#identifier) return;
+    if (answer?.kind === 'refused') for (const tell of this.#listeners) tell(answer.destination, answer.mtuBytes);
+    if (answer === null || answer.kind === 'refused' || answer.identifier !== this.#identifier) return;
     const asked = this.#waiting.get(answer.sequence);
     if (asked === undefined || (answer.kind === 'reply' && source !== asked.address)) return;
     asked.settle(resultOf(answer, asked.sentAt));

@@ -6,6 +6,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -107,6 +108,27 @@ test('what a router on the path cannot forward is too big, and it says for which
 test('what the own device cannot send is too big, and no router says so', async ({ prober }) => {
   for (const address of [far, far6]) {
     assert.equal(await prober.probe(address, 1501, patienceMs), { kind: 'too-big', mtuBytes: null });
+  }
+});
+
+test('a router that refuses a UDP packet of this node, whoever sent it, is heard in either family', async ({
+  prober,
+}) => {
+  const heard: string[] = [];
+  prober.onRefused((address, mtuBytes) => heard.push(`${address} ${mtuBytes}`));
+  for (const [address, family] of [
+    [far, 'udp4'],
+    [far6, 'udp6'],
+  ] as const) {
+    // What the kernel has learnt from the probes would have it fragment the datagram.
+    run('ip', family === 'udp4' ? '-4' : '-6', 'route', 'flush', 'cache');
+    const socket = createSocket(family);
+    for (let tries = 0; tries < 50 && !heard.includes(`${address} 1400`); tries += 1) {
+      socket.send(Buffer.alloc(1440), 14789, address);
+      await sleep(100);
+    }
+    socket.close();
+    assert.ok(heard.includes(`${address} 1400`), `${address}: ${heard.join(', ')}`);
   }
 });
 

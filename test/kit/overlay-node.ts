@@ -9,6 +9,7 @@ import type { NetworkRequest } from '../../src/overlay/requests.ts';
 import type { Engine } from '../../src/ports/engine.ts';
 import type { Journal, LocalEndpoint, LocalNetwork } from '../../src/ports/journal.ts';
 import type { Log } from '../../src/ports/log.ts';
+import type { PathProbe } from '../../src/ports/path-probe.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { codecs } from '../../src/store/codec.ts';
 import { createRecordingDataPath, type RecordingDataPath } from './recording-data-path.ts';
@@ -53,6 +54,34 @@ export interface NodeOptions {
   readonly engine?: Engine;
   readonly looks?: LookTimes;
   readonly vtep?: Vtep;
+  readonly probe?: PathProbe;
+  readonly probeIntervalMs?: number;
+}
+
+export interface TestProbe extends PathProbe {
+  /** A router's word on a packet that is none of the probe's. */
+  refuse(address: Address, mtuBytes: number | null): void;
+}
+
+/**
+ * Paths that carry as many bytes as told at the moment, with a device of 1500 at this end and, unless told otherwise,
+ * nobody who says so; a path that carries nothing is a peer that is away.
+ */
+export function createPathProbe(carries: (address: Address) => number, isSilent = true): TestProbe {
+  const listeners: Parameters<PathProbe['onRefused']>[0][] = [];
+  return {
+    async probe(address, sizeBytes) {
+      const most = carries(address);
+      if (sizeBytes <= most) return { kind: 'reply', rttMs: 0.5 };
+      if (sizeBytes > 1500) return { kind: 'too-big', mtuBytes: null };
+      return isSilent || most === 0 ? { kind: 'timeout' } : { kind: 'too-big', mtuBytes: most };
+    },
+    onRefused: (listener) => void listeners.push(listener),
+    refuse(address, mtuBytes) {
+      for (const listener of listeners) listener(address, mtuBytes);
+    },
+    close: () => undefined,
+  };
 }
 
 /** Node `number` has VTEP 10.10.<number>.2 unless told. */
@@ -62,7 +91,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
   const events: string[] = [];
   const write = (_: unknown, event: string) => void events.push(event);
   const log: Log = { debug: write, info: write, warn: write, error: write };
-  const probe = { probe: async () => ({ kind: 'reply' as const, rttMs: 0.5 }), close: () => undefined };
+  const probe = options.probe ?? createPathProbe(() => 1500);
   const overlay = await createOverlay(
     { store, codecs, journal, openDataPath: async () => dataPath, probe, engine: options.engine ?? null, log },
     {
@@ -78,7 +107,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
         ipv4: { range: parseSubnet('10.208.0.0/12'), length: 24 },
         ipv6: { range: parseSubnet('fd77:6566:7400::/48'), length: 64 },
       },
-      probeIntervalMs: 1_000,
+      probeIntervalMs: options.probeIntervalMs ?? 1_000,
       driver: { scope: 'local', name: 'weft' },
       ...(options.looks === undefined ? {} : { looks: options.looks }),
       hostSubnets: async () => (options.hostSubnets ?? []).map(parseSubnet),

@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import { parseAddress } from '../../../src/core/address.ts';
 import { decodeAnswer, encodeEcho } from '../../../src/probe/echo.ts';
 import { suite } from '../../kit/suite.ts';
 
@@ -16,9 +17,9 @@ function ipv4(payload: Buffer, { protocol = 1, optionBytes = 0 } = {}): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-function ipv6(payload: Buffer): Buffer {
+function ipv6(payload: Buffer, protocol = 58): Buffer {
   const header = Buffer.alloc(40);
-  header.writeUInt8(58, 6);
+  header.writeUInt8(protocol, 6);
   return Buffer.concat([header, payload]);
 }
 
@@ -68,6 +69,28 @@ test('other unreachable destinations are told in words', () => {
   assert.equal(host, { kind: 'unreachable', ...key, problem: 'host unreachable' });
   assert.equal(filtered, { kind: 'unreachable', ...key, problem: 'unreachable, code 13' });
   assert.equal(noRoute, { kind: 'unreachable', ...key, problem: 'no route' });
+});
+
+test('a router that refuses a UDP packet is told by the destination of that packet, in either family', () => {
+  const packet = ipv4(Buffer.alloc(8), { protocol: 17 });
+  Buffer.from([198, 51, 100, 1]).copy(packet, 16);
+  const packet6 = ipv6(Buffer.alloc(8), 17);
+  Buffer.from('20010db8000200000000000000000001', 'hex').copy(packet6, 24);
+  const [destination, destination6] = [parseAddress('198.51.100.1'), parseAddress('2001:db8:2::1')];
+
+  assert.equal(decodeAnswer('ipv4', ipv4(icmpError(3, 4, 1400, packet))), {
+    ...{ kind: 'refused', destination, mtuBytes: 1400 },
+  });
+  assert.equal(decodeAnswer('ipv4', ipv4(icmpError(3, 4, 0, packet))), {
+    kind: 'refused',
+    destination,
+    mtuBytes: null,
+  });
+  assert.equal(decodeAnswer('ipv6', icmpError(2, 0, 1400, packet6)), {
+    ...{ kind: 'refused', destination: destination6, mtuBytes: 1400 },
+  });
+  assert.is(decodeAnswer('ipv4', ipv4(icmpError(3, 1, 0, packet))), null, 'unreachable');
+  assert.is(decodeAnswer('ipv4', ipv4(icmpError(3, 4, 1400, packet.subarray(0, 18)))), null, 'quoted too little');
 });
 
 test('what answers no echo request is passed over', () => {
