@@ -12,13 +12,14 @@ export type Change =
 /** Rank for putting; removal runs the other way. */
 const order: Readonly<Record<ForwardingTable, number>> = {
   vtep: 0,
-  network: 1,
-  peer: 2,
-  port: 3,
-  mac: 4,
-  neighbour: 5,
-  group: 6,
-  flood: 7,
+  path: 1,
+  network: 2,
+  peer: 3,
+  port: 4,
+  mac: 5,
+  neighbour: 6,
+  group: 7,
+  flood: 8,
 };
 
 export function diff(desired: ForwardingState, actual: ForwardingState): Change[] {

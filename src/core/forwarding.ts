@@ -22,6 +22,8 @@ export type Location =
 /** One row of a table of the data path. `vtep` in a row names a row of the vtep table by its address. */
 export type ForwardingEntry =
   | { readonly table: 'vtep'; readonly address: Address; readonly port: number }
+  /** Largest outer packet that the path to a VTEP was seen to carry. */
+  | { readonly table: 'path'; readonly vtep: Address; readonly mtuBytes: number }
   | { readonly table: 'network'; readonly vni: Vni; readonly mtuBytes: number; readonly multicast: boolean }
   /** Who may send: a node has a row for each of its addresses, all of which name the one that is sent to. */
   | { readonly table: 'peer'; readonly vni: Vni; readonly source: Address; readonly vtep: Address }
@@ -55,6 +57,8 @@ export function entryKey(entry: ForwardingEntry): string {
   switch (entry.table) {
     case 'vtep':
       return `vtep ${entry.address}`;
+    case 'path':
+      return `path ${entry.vtep}`;
     case 'network':
       return `network ${entry.vni}`;
     case 'peer':
@@ -83,6 +87,7 @@ export function forwarding(model: Model): ForwardingState {
     const local = model.local.filter((endpoint) => endpoint.network === network.key);
     // Not spread into push: a large network has more entries than a call can have parameters.
     for (const entry of networkEntries(network, local, remote)) entries.push(entry);
+    entries.push(...pathEntries(remote, model.pathMtus));
   }
   return stateOf(entries);
 }
@@ -114,6 +119,13 @@ function vtepEntries(vni: Vni, vtep: Vtep): ForwardingEntry[] {
 
 function groupEntries(vni: Vni, { vtep, groups = [everyGroup] }: Membership): ForwardingEntry[] {
   return groups.map((group) => ({ table: 'group', vni, group, vtep: vtep.address }));
+}
+
+function pathEntries(remote: readonly Membership[], pathMtus: Model['pathMtus']): ForwardingEntry[] {
+  return remote.flatMap(({ vtep: { address: vtep } }) => {
+    const mtuBytes = pathMtus?.get(vtep);
+    return mtuBytes === undefined ? [] : [{ table: 'path', vtep, mtuBytes }];
+  });
 }
 
 function portEntry({ vni, mtuBytes }: Network, { id, mac, addresses, isRouter }: Endpoint): ForwardingEntry {

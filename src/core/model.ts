@@ -69,4 +69,6 @@ export interface Model {
   readonly remote: readonly Membership[];
   /** This node's joined endpoints. */
   readonly local: readonly Endpoint[];
+  /** What the paths to VTEPs were seen to carry, in bytes; those not measured yet, or never, are left out. */
+  readonly pathMtus?: ReadonlyMap<Address, number>;
 }

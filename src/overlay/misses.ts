@@ -32,6 +32,8 @@ export interface MissSettings {
   onDrift(what: string): void;
   /** Called when containers have joined or left multicast groups. */
   onGroups(): void;
+  /** Called when the kernel takes another way to a VTEP. */
+  onMoved(vtep: Address): void;
 }
 
 /** Implementation: an address nobody has is asked for again after this time at the earliest. */
@@ -49,7 +51,7 @@ export async function serveMisses(
   records: Records,
   settings: MissSettings & { readonly signal: AbortSignal },
 ): Promise<void> {
-  const { self, log, networkOf, onDrift, onGroups, signal } = settings;
+  const { self, log, networkOf, onDrift, onGroups, onMoved, signal } = settings;
   const { codecs } = records;
   const recent = new Set<string>();
   let lookups = 0;
@@ -121,6 +123,10 @@ export async function serveMisses(
     }
     if (event.kind === 'groups') {
       onGroups();
+      return;
+    }
+    if (event.kind === 'moved') {
+      onMoved(event.vtep);
       return;
     }
     const network = networkOf(event.vni);

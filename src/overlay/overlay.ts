@@ -121,6 +121,15 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     networks: local.overlays(),
     remote: reachable(self.vtep, directory.memberships()),
     local: local.joined(),
+    pathMtus: paths.mtus(),
+  });
+  const paths = createPaths({
+    probe,
+    log,
+    intervalMs: settings.probeIntervalMs,
+    mtuBytes: self.mtuBytes,
+    vteps: () => otherNodes(self, directory.nodes()).flatMap(({ vtep }) => towards(self.vtep, vtep)?.address ?? []),
+    onChange: () => reconciler.request(),
   });
   const reconciler = createReconciler(dataPath, model, log);
   const publisher = createPublisher(records, {
@@ -180,7 +189,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       await publisher.publish(network.key);
     }
     await Promise.all(local.overlays().map(({ key }) => directory.follow(key, signal)));
-    await reconciler.start();
+    await reconciler.start((found) => paths.adopt(found));
     finishDepartures().catch((error: unknown) => log.error({ problem: messageOf(error) }, 'departures not finished'));
   };
   /** What a process before this one answered and did not come to write. */
@@ -194,7 +203,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   try {
     await start();
   } catch (error) {
-    await Promise.all([directory.close(), background.close()]);
+    await Promise.all([directory.close(), background.close(), paths.close()]);
     await reconciler.close();
     await presence.abandon();
     throw error;
@@ -210,6 +219,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       reconciler.suspect();
     },
     onGroups: () => groups.changed(),
+    onMoved: (vtep) => paths.suspect(vtep),
     signal: stopping.signal,
   });
   const groups = startGroups({
@@ -221,13 +231,6 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
         if (publisher.isPublished(network)) await publisher.publish(network);
       }),
     log,
-  });
-  const paths = createPaths({
-    probe,
-    log,
-    intervalMs: settings.probeIntervalMs,
-    mtuBytes: self.mtuBytes,
-    vteps: () => otherNodes(self, directory.nodes()).flatMap(({ vtep }) => towards(self.vtep, vtep)?.address ?? []),
   });
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
   const { driver, looks } = settings;

@@ -19,8 +19,8 @@ import type { DataPath } from '../ports/data-path.ts';
 import type { Log } from '../ports/log.ts';
 
 export interface Reconciler {
-  /** Reads the kernel, makes the first pass, starts auditing. */
-  start(): Promise<void>;
+  /** Reads the kernel, shows what it holds, makes the first pass, starts auditing. */
+  start(onFound?: (state: ForwardingState) => void): Promise<void>;
   /** Brings the data path up to date some time soon. Before `start` there is nothing to bring up to date with. */
   request(): void;
   /** Resolves when a pass that began after this call is done. @throws what made the row of this key fail */
@@ -133,8 +133,9 @@ export function createReconciler(
   let auditing: Promise<void> = Promise.resolve();
 
   return {
-    async start() {
+    async start(onFound) {
       applied = await dataPath.read();
+      onFound?.(applied);
       started = true;
       await schedule();
       auditing = keepAuditing();

@@ -81,7 +81,7 @@ export interface PeerReport {
   readonly port: number;
   /** `reachable` or `unreachable` by the last probe of the path; `unknown` before the first. */
   readonly state: 'reachable' | 'unreachable' | 'unknown';
-  /** Largest IP packet that was answered, and its round trip; null when not known. */
+  /** Largest IP packet that was answered, which stays in force while the path is silent, and the round trip; null when not known. */
   readonly mtuBytes: number | null;
   readonly rttMs: number | null;
   /** Why no path can be. */

@@ -5,7 +5,7 @@ import { familyOf } from '../core/address.ts';
 import { everyGroup } from '../core/group.ts';
 import { identityLabel, isOfSwarm } from '../core/identity.ts';
 import type { Membership, Network, Node, Vtep } from '../core/model.ts';
-import { addressesOf, towards } from '../core/vtep.ts';
+import { addressesOf, reachable, towards } from '../core/vtep.ts';
 import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
 import type { Background } from './background.ts';
@@ -14,6 +14,7 @@ import { type Driver, engineAdvice } from './engine-advice.ts';
 import type { Forgotten } from './forgotten.ts';
 import type { Heartbeat } from './heartbeat.ts';
 import type { Local } from './local.ts';
+import { shortPathNotes } from './path-advice.ts';
 import type { Paths } from './paths.ts';
 import type { Presence } from './presence.ts';
 import type { Publisher } from './publisher.ts';
@@ -70,6 +71,13 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
     const all = memberships();
     return local.overlays().map((network) => networkReport(network, shownName(network), local, all));
   };
+  const notes = (): string[] => [
+    ...engineAdvice(driver, forgotten.inventory()).notes,
+    ...shortPathNotes({
+      ...{ self: self.name, networks: local.overlays(), memberships: reachable(self.vtep, directory.memberships()) },
+      ...{ nodeName, networkName: shownName, stateOf: paths.stateOf },
+    }),
+  ];
   const problems = (): string[] => {
     const lease = presence.problem();
     const silence = heartbeat.problem();
@@ -105,7 +113,7 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
         forgotten: forgotten.counts(),
         engine: forgotten.engine(),
         problems: problems(),
-        notes: engineAdvice(driver, forgotten.inventory()).notes,
+        notes: notes(),
       };
     },
     nodes: async () =>

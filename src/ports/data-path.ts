@@ -18,6 +18,8 @@ export type DataPathEvent =
   | { readonly kind: 'provisional'; readonly vni: Vni; readonly mac: MacAddress; readonly vtep: Address }
   /** Containers of this node have joined or left multicast groups. */
   | { readonly kind: 'groups' }
+  /** Route, device or MTU to a VTEP are others than before: its path is worth a look. */
+  | { readonly kind: 'moved'; readonly vtep: Address }
   /** Something in the kernel changed that this data path owns or depends on: audit soon. */
   | { readonly kind: 'drift'; readonly what: string };
 

@@ -30,6 +30,7 @@ test('every field is read back from where it was written', () => {
       flags: 4,
       port: 5,
       family: 6,
+      provenMtu: 7,
     },
     event: { kind: 1, reason: 2, vni: 3, ifindex: 4, mac: sequence(6), address: sequence(16), vtep: sequence(16) },
     port: { vni: 1, mtu: 2, mac: sequence(6), flags: 3, ipv4: sequence(4), ipv6: sequence(16) },

@@ -208,7 +208,7 @@ test(
   'a row knows its next hop, device, tunnel and MTU',
   withDataPath(async (dataPath) => {
     await dataPath.apply([vtep('192.0.2.2'), vtep('198.51.100.9', 4790)]);
-    const link = { ifindex: ifindexOf('underlay'), mtuBytes: 1500 };
+    const link = { ifindex: ifindexOf('underlay'), mtuBytes: 1500, provenMtuBytes: null };
 
     assert.equal(rowOf('192.0.2.2'), {
       address: '192.0.2.2',
@@ -252,6 +252,38 @@ test(
     } finally {
       run('ip', 'link', 'delete', 'other');
     }
+  }),
+);
+
+test(
+  'a path is held to what was proven of it, never beyond device and route, and a change of those is told',
+  withDataPath(async (dataPath) => {
+    const path = (mtuBytes: number) => ({ table: 'path' as const, vtep: parseAddress('192.0.2.2'), mtuBytes });
+    const mtu = () => rowOf('192.0.2.2')?.mtuBytes;
+    await dataPath.apply([vtep('192.0.2.2'), { kind: 'put', entry: path(1400) }]);
+    assert.is(mtu(), 1400);
+    await dataPath.apply([{ kind: 'put', entry: path(9000) }]);
+    assert.is(mtu(), 1500);
+    await dataPath.apply([vtep('192.0.2.2', 4790), { kind: 'put', entry: path(1420) }]);
+    assert.is(mtu(), 1420);
+
+    const ended = new AbortController();
+    const moved: string[] = [];
+    const listening = (async () => {
+      for await (const event of dataPath.events(ended.signal)) if (event.kind === 'moved') moved.push(event.vtep);
+    })();
+    run('ip', 'route', 'add', '192.0.2.2/32', 'dev', 'underlay', 'mtu', '1390');
+    await eventually('the MTU of the route', () => mtu() === 1390);
+    await eventually('the event', () => moved.includes('192.0.2.2'));
+    run('ip', 'route', 'delete', '192.0.2.2/32');
+    await eventually('what was proven', () => mtu() === 1420);
+    ended.abort();
+    await listening;
+
+    await dataPath.apply([{ kind: 'remove', entry: path(1420) }]);
+    assert.is(mtu(), 1500);
+    const nowhere = { table: 'path' as const, vtep: parseAddress('192.0.2.77'), mtuBytes: 1400 };
+    assert.is(await dataPath.apply([{ kind: 'put', entry: nowhere }]).catch(({ code }) => code), 'BPF_FAILED');
   }),
 );
 

@@ -275,6 +275,7 @@ export async function putVtep(
     ifindex: await node.ifindex('u0'),
     tunnelIfindex: await node.ifindex('x0'),
     mtu: changed.mtu ?? 1500,
+    provenMtu: 0,
     flags: 0,
     port: tunnelPort,
     family: node.address.includes(':') ? 10 : 2,

@@ -74,7 +74,9 @@ export function randomModel(chance: Chance, vteps: readonly Vtep[]): Model {
     endpoints,
     groups: chance(3) === 0 ? undefined : randomGroups(chance),
   }));
-  return { self: nodeId('self'), networks, remote: memberships, local };
+  const measured = vteps.filter(() => chance(2) === 0);
+  const pathMtus = new Map(measured.map(({ address }) => [address, 1280 + chance(300)]));
+  return { self: nodeId('self'), networks, remote: memberships, local, pathMtus };
 }
 
 function randomGroups(chance: Chance) {

@@ -108,6 +108,8 @@ export interface HandContainer extends Station {
 
 export interface NetworkWishes {
   readonly subnet?: string;
+  /** An IPv6 subnet besides, whose addresses the containers ask for themselves. */
+  readonly subnet6?: string;
   /** weft.network, for both drivers. */
   readonly name?: string;
   readonly gateway?: string;
@@ -116,19 +118,25 @@ export interface NetworkWishes {
   readonly id?: string;
 }
 
+export interface EndpointWishes {
+  readonly address?: string;
+  /** With its prefix length. */
+  readonly address6?: string;
+}
+
 export interface Hand extends PluginClient {
   /** RequestPool, RequestAddress and CreateNetwork. What was given out goes back when a step fails. */
   createNetwork(wishes?: NetworkWishes): Promise<HandNetwork>;
   removeNetwork(network: HandNetwork): Promise<void>;
   /** RequestAddress and CreateEndpoint. What was reserved is given back when the endpoint fails, as an engine does. */
-  createEndpoint(network: HandNetwork, wishes?: { readonly address?: string }): Promise<HandEndpoint>;
+  createEndpoint(network: HandNetwork, wishes?: EndpointWishes): Promise<HandEndpoint>;
   /** @returns the name of the container's interface */
   join(endpoint: HandEndpoint): Promise<string>;
   leave(endpoint: HandEndpoint): Promise<void>;
   /** DeleteEndpoint and ReleaseAddress. */
   removeEndpoint(endpoint: HandEndpoint): Promise<void>;
   /** All that `docker run` does up to the container's first packet. */
-  run(network: HandNetwork, wishes?: { readonly address?: string }): Promise<HandContainer>;
+  run(network: HandNetwork, wishes?: EndpointWishes): Promise<HandContainer>;
   /** All that `docker rm --force` does. */
   remove(container: HandContainer): Promise<void>;
 }
@@ -146,7 +154,7 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
 
   const hand: Hand = {
     ...client,
-    async createNetwork({ subnet = '', name, gateway = '', options = {}, id = newId() } = {}) {
+    async createNetwork({ subnet = '', subnet6, name, gateway = '', options = {}, id = newId() } = {}) {
       const named = name === undefined ? {} : { 'weft.network': name };
       const wanted = { AddressSpace: 'WeftLocal', Pool: subnet, SubPool: '', Options: named, V6: false };
       const { PoolID: pool, Pool } = await call('IpamDriver.RequestPool', wanted);
@@ -158,7 +166,9 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
         undo.push(() => call('IpamDriver.ReleaseAddress', { PoolID: pool, Address: own }));
         const generic = { 'com.docker.network.generic': { ...named, ...options } };
         const data = [{ AddressSpace: 'WeftLocal', Pool, Gateway }];
-        await call('NetworkDriver.CreateNetwork', { NetworkID: id, Options: generic, IPv4Data: data, IPv6Data: [] });
+        const data6 = subnet6 === undefined ? [] : [{ AddressSpace: 'WeftLocal', Pool: subnet6, Gateway: '' }];
+        const message = { NetworkID: id, Options: generic, IPv4Data: data, IPv6Data: data6 };
+        await call('NetworkDriver.CreateNetwork', message);
         return { id, pool: String(pool), subnet: String(Pool), gateway: own };
       } catch (error) {
         for (const step of undo.toReversed()) await step();
@@ -170,12 +180,17 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
       await call('IpamDriver.ReleasePool', { PoolID: pool });
       await call('NetworkDriver.DeleteNetwork', { NetworkID: id });
     },
-    async createEndpoint(network, { address: wanted = '' } = {}) {
+    async createEndpoint(network, { address: wanted = '', address6 = '' } = {}) {
       const id = newId();
       const asked = { PoolID: network.pool, Address: wanted, Options: null };
       const { Address } = await call('IpamDriver.RequestAddress', asked);
       const address = withoutLength(String(Address));
-      const message = { NetworkID: network.id, EndpointID: id, Interface: { ...none, Address }, Options: {} };
+      const message = {
+        NetworkID: network.id,
+        EndpointID: id,
+        Interface: { ...none, Address, AddressIPv6: address6 },
+        Options: {},
+      };
       try {
         const { Interface } = await call('NetworkDriver.CreateEndpoint', message);
         return { id, network, address, mac: String((Interface as Answer)['MacAddress']) };
@@ -206,6 +221,7 @@ export function createHand(host: LabNode, daemon: Pick<Daemon, 'pluginSocket'>):
         `link set ${device} name eth0`,
         `link set eth0 address ${endpoint.mac} up`,
         `address add ${endpoint.address}/${network.subnet.split('/')[1]} dev eth0`,
+        ...(wishes?.address6 === undefined ? [] : [`address add ${wishes.address6} dev eth0 nodad`]),
       ]);
       return { ...within(host, netns), netns, endpoint, address: endpoint.address };
     },

@@ -184,6 +184,7 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
     flags: 0,
     port: tunnelPort,
     family: 2,
+    provenMtu: 0,
   };
   put('vteps', u32(1), vtep.encode({ ...link, address: mapped(nodes.c), mtu: 1500 }));
   put('vteps', u32(2), vtep.encode({ ...link, address: mapped(nodes.d), mtu: 1400 }));

@@ -52,7 +52,8 @@ struct vtep {
 	__be16 port;
 	__u8 family; /* AF_INET or AF_INET6, of the underlay */
 	__u8 spare0;
-	__u32 spare1[3];
+	__u32 proven_mtu; /* what a probe found, and `mtu` never exceeds; zero when not known */
+	__u32 spare1[2];
 };
 
 /* Which VTEPs may send in a network. */

@@ -13,6 +13,7 @@
 
 import { existsSync } from 'node:fs';
 import { release } from 'node:os';
+import type { Address } from '../../core/address.ts';
 import type { Vtep } from '../../core/model.ts';
 import { messageOf } from '../../errors.ts';
 import { ringOpen } from '../../native/binding.ts';
@@ -120,14 +121,17 @@ function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook:
   const attachments = watchAttachments(createAttachments(hook, links), () => repairs.count('program'));
   const onRepair = () => repairs.count('device');
   const tunnels = createTunnels({ netlink, attachments, program: programs.fromTunnel, onRepair });
-  const vteps = createVteps({ table: tables.vteps, size: tables.vtepSlots, ownPort: vtep.port, netlink, tunnels });
+  const events = createEvents();
+  const onMoved = (moved: Address) => events.emit({ kind: 'moved', vtep: moved });
+  const { vteps: table, vtepSlots: size } = tables;
+  const vteps = createVteps({ table, size, ownPort: vtep.port, netlink, tunnels, onMoved });
   const program = programs.fromContainer;
   const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments });
   const { indexOf, endpointAt } = ports;
   const { idOf, addressOf } = vteps;
   const names = { indexOf, endpointAt, idOf, addressOf };
   const foundation = createFoundation({ vtep, netlink, tables, programs, attachments, tunnels, vteps, repairs });
-  return { netlink, log, programs, tables, vteps, ports, names, foundation, events: createEvents(), repairs };
+  return { netlink, log, programs, tables, vteps, ports, names, foundation, events, repairs };
 }
 
 /** Takes over what another process left. Programs are replaced on receiving devices first, on sending ones last. */

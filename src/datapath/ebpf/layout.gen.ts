@@ -156,6 +156,7 @@ export const layout = {
       flags: { offset: 44, size: 4 },
       port: { offset: 48, size: 2 },
       family: { offset: 50, size: 1 },
+      proven_mtu: { offset: 52, size: 4 },
     },
   },
 } as const;
@@ -705,11 +706,12 @@ export interface Vtep {
   readonly flags: number;
   readonly port: number;
   readonly family: number;
+  readonly provenMtu: number;
 }
 
 export const vtep: Codec<Vtep> = {
   size: 64,
-  encode({ address, gateway, ifindex, tunnelIfindex, mtu, flags, port, family }) {
+  encode({ address, gateway, ifindex, tunnelIfindex, mtu, flags, port, family, provenMtu }) {
     const view = new DataView(new ArrayBuffer(64));
     put(view, 0, 16, address);
     put(view, 16, 16, gateway);
@@ -719,6 +721,7 @@ export const vtep: Codec<Vtep> = {
     view.setUint32(44, flags, true);
     view.setUint16(48, port);
     view.setUint8(50, family);
+    view.setUint32(52, provenMtu, true);
     return new Uint8Array(view.buffer);
   },
   decode(bytes) {
@@ -732,6 +735,7 @@ export const vtep: Codec<Vtep> = {
       flags: view.getUint32(44, true),
       port: view.getUint16(48),
       family: view.getUint8(50),
+      provenMtu: view.getUint32(52, true),
     };
   },
 };

@@ -33,7 +33,10 @@ export interface VtepRecord {
   /** 0 where no route was ever found, or the tunnel device could not be made. */
   readonly ifindex: number;
   readonly tunnelIfindex: number;
+  /** What the programs go by: the least of device, route and the proven one. */
   readonly mtuBytes: number | null;
+  /** What the control plane has found the path to carry. */
+  readonly provenMtuBytes: number | null;
 }
 
 export interface PeerKey {
@@ -130,18 +133,20 @@ export const networkRecord: Codec<NetworkRecord> = {
 export const vtepRecord: Codec<VtepRecord | null> = {
   encode: (record) => {
     if (record === null) return new Uint8Array(struct.vtep.size);
-    const { address, port, gateway, ifindex, tunnelIfindex, mtuBytes } = record;
-    const { family, mtu } = { family: familyNumber[familyOf(address)], mtu: mtuBytes ?? 0 };
+    const { address, port, gateway, ifindex, tunnelIfindex } = record;
+    const mtus = { mtu: record.mtuBytes ?? 0, provenMtu: record.provenMtuBytes ?? 0 };
     const addresses = { address: bytesOf(address), gateway: bytesOf(gateway) };
-    return struct.vtep.encode({ ...addresses, port, ifindex, tunnelIfindex, mtu, family, flags: 0 });
+    const family = familyNumber[familyOf(address)];
+    return struct.vtep.encode({ ...addresses, port, ifindex, tunnelIfindex, ...mtus, family, flags: 0 });
   },
   decode: (bytes) => {
     // Nearly all of the 16,384 slots are free, and every reading sees them all.
     const { offset, size } = struct.layout.vtep.fields.address;
     if (isZero(bytes, offset, offset + size)) return null;
-    const { address, gateway, ifindex, tunnelIfindex, mtu, port } = struct.vtep.decode(bytes);
+    const { address, gateway, ifindex, tunnelIfindex, mtu, provenMtu, port } = struct.vtep.decode(bytes);
     const next = { gateway: isZero(gateway) ? null : addressOf(gateway), ifindex, tunnelIfindex };
-    return { address: addressOf(address), port, ...next, mtuBytes: mtu === 0 ? null : mtu };
+    const mtus = { mtuBytes: mtu === 0 ? null : mtu, provenMtuBytes: provenMtu === 0 ? null : provenMtu };
+    return { address: addressOf(address), port, ...next, ...mtus };
   },
 };
 

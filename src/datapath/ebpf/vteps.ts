@@ -16,15 +16,20 @@ import type { Table } from './table.ts';
 import type { Tunnels } from './tunnels.ts';
 
 type VtepEntry = Extract<ForwardingEntry, { table: 'vtep' }>;
+type PathEntry = Extract<ForwardingEntry, { table: 'path' }>;
 
 export interface Vteps {
   /** Takes the rows from the kernel. */
-  read(): readonly VtepEntry[];
+  read(): readonly (VtepEntry | PathEntry)[];
   /** Null for an address, or an id, that has no row. */
   idOf(address: Address): number | null;
   addressOf(id: number): Address | null;
   /** @returns what could not be resolved, in words; @throws BPF_FAILED, NETLINK_FAILED */
   put(entries: readonly VtepEntry[]): Promise<readonly string[]>;
+  /** Holds packets to a VTEP to what its path was proven to carry. @throws BPF_FAILED when it has no row; see `put` */
+  narrow(paths: readonly PathEntry[]): Promise<readonly string[]>;
+  /** The inverse: route and device alone count again. */
+  widen(paths: readonly PathEntry[]): Promise<readonly string[]>;
   /** @returns the ids that are free now, for rows that still name them */
   remove(entries: readonly VtepEntry[]): Promise<ReadonlySet<number>>;
   /** Resolves all rows anew and writes those that changed. @returns what could not be resolved */
@@ -49,9 +54,11 @@ interface VtepSurroundings {
   readonly ownPort: number;
   readonly netlink: Netlink;
   readonly tunnels: Tunnels;
+  /** Called when `resolve` has found another route, device or MTU to a VTEP. */
+  onMoved(vtep: Address): void;
 }
 
-export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurroundings): Vteps {
+export function createVteps({ table, size, ownPort, netlink, tunnels, onMoved }: VtepSurroundings): Vteps {
   let slots = new Map<Address, Slot>();
   let addresses = new Map<number, Address>();
   let lastId = 0;
@@ -79,7 +86,7 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
     for (const port of before) if (!now.has(port)) await tunnels.close(port);
   }
 
-  async function write(wanted: readonly Slot[]): Promise<readonly string[]> {
+  async function write(wanted: readonly Slot[], onChanged?: (vtep: Address) => void): Promise<readonly string[]> {
     const before = ports();
     const resolver = await createResolver(netlink, tunnels);
     const changed: Slot[] = [];
@@ -90,8 +97,16 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
     }
     table.put(changed.map(({ id, record }) => [id, record]));
     remember([...slots.values(), ...changed]);
+    for (const { record } of changed) onChanged?.(record.address);
     await closeUnused(before);
     return resolver.problems;
+  }
+
+  function known(address: Address): Slot {
+    const slot = slots.get(address);
+    if (slot !== undefined) return slot;
+    const problem = `VTEP ${address} is not there, and must be put before its path`;
+    throw overlayError('BPF_FAILED', { operation: 'changing the MTU of a path', problem, errno: 'ENOENT' });
   }
 
   return {
@@ -101,11 +116,8 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
       remember(read);
       if (lastId === 0) lastId = Math.max(0, ...read.map(({ id }) => id));
       const isOurs = ({ record }: Slot) => isSame(written.get(record.address)?.record ?? record, record);
-      return read.map((slot) => {
-        const { address, port } = slot.record;
-        // No VTEP has port 0: the diff puts the row again, with its next hop.
-        return { table: 'vtep' as const, address, port: isOurs(slot) ? port : 0 };
-      });
+      // No VTEP has port 0: the diff puts the row again, with its next hop.
+      return read.flatMap((slot) => entriesOf(isOurs(slot) ? slot.record : { ...slot.record, port: 0 }));
     },
     idOf: (address) => slots.get(address)?.id ?? null,
     addressOf: (id) => addresses.get(id) ?? null,
@@ -118,6 +130,19 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
       });
       return write(wanted);
     },
+    narrow: (paths) =>
+      write(
+        paths.map(({ vtep, mtuBytes }) => {
+          const { id, record } = known(vtep);
+          return { id, record: { ...record, provenMtuBytes: mtuBytes } };
+        }),
+      ),
+    widen: (paths) =>
+      write(
+        paths
+          .flatMap(({ vtep }) => slots.get(vtep) ?? [])
+          .map(({ id, record }) => ({ id, record: { ...record, provenMtuBytes: null } })),
+      ),
     remove: async (entries) => {
       const before = ports();
       const removed = entries.flatMap(({ address }) => slots.get(address) ?? []);
@@ -127,7 +152,7 @@ export function createVteps({ table, size, ownPort, netlink, tunnels }: VtepSurr
       await closeUnused(before);
       return ids;
     },
-    resolve: () => write([...slots.values()]),
+    resolve: () => write([...slots.values()], onMoved),
     ports,
     underlays: () => new Set([...slots.values()].map(({ record }) => record.ifindex).filter((index) => index !== 0)),
   };
@@ -138,7 +163,12 @@ function isSame(left: VtepRecord, right: VtepRecord): boolean {
   return names.every((name) => left[name] === right[name]);
 }
 
-const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null } as const;
+const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null, provenMtuBytes: null } as const;
+
+function entriesOf({ address, port, provenMtuBytes }: VtepRecord): readonly (VtepEntry | PathEntry)[] {
+  const path = { table: 'path', vtep: address, mtuBytes: provenMtuBytes ?? 0 } as const;
+  return [{ table: 'vtep', address, port }, ...(provenMtuBytes === null ? [] : [path])];
+}
 
 /** Resolves rows one after another, with one look at the links for all. */
 async function createResolver(netlink: Netlink, tunnels: Tunnels) {
@@ -168,13 +198,15 @@ async function createResolver(netlink: Netlink, tunnels: Tunnels) {
   return {
     problems,
     resolve: async (record: VtepRecord): Promise<VtepRecord> => {
-      const { address, port } = record;
+      const { address, port, provenMtuBytes } = record;
       const tunnelIfindex = await tunnelIndex(port);
       return attempt(`route to VTEP ${address}`, { ...record, tunnelIfindex }, async () => {
         const route = await netlink.routeTo(address);
-        const limits = [route.mtuBytes, mtus.get(route.ifindex)].filter((mtu) => typeof mtu === 'number');
-        const mtuBytes = limits.length === 0 ? null : Math.min(...limits);
-        return { address, port, gateway: route.gateway, ifindex: route.ifindex, tunnelIfindex, mtuBytes };
+        const limits = [route.mtuBytes, mtus.get(route.ifindex), provenMtuBytes];
+        const known = limits.filter((mtu) => typeof mtu === 'number');
+        const mtuBytes = known.length === 0 ? null : Math.min(...known);
+        const next = { gateway: route.gateway, ifindex: route.ifindex, tunnelIfindex };
+        return { address, port, ...next, mtuBytes, provenMtuBytes };
       });
     },
   };

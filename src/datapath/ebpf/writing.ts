@@ -34,7 +34,8 @@ interface Run {
 
 /** @throws on the first change that cannot be made; those before it stand */
 export async function applyChanges(ground: WritingGround, changes: readonly Change[]): Promise<void> {
-  const writers: Writers = { ...rowWriters(ground), vtep: vtepWriter(ground), port: portWriter(ground) };
+  const { vtep, path } = { vtep: vtepWriter(ground), path: pathWriter(ground) };
+  const writers: Writers = { ...rowWriters(ground), vtep, path, port: portWriter(ground) };
   for (const { kind, table, entries } of runsOf(changes)) await write(writers, kind, table, entries);
 }
 
@@ -65,6 +66,13 @@ function vtepWriter({ tables, vteps, onVteps }: WritingGround): Writer<'vtep'> {
   };
 }
 
+function pathWriter({ vteps, onVteps }: WritingGround): Writer<'path'> {
+  return {
+    put: async (entries) => onVteps(await vteps.narrow(entries)),
+    remove: async (entries) => onVteps(await vteps.widen(entries)),
+  };
+}
+
 function portWriter({ ports, names, tables }: WritingGround): Writer<'port'> {
   return {
     put: async (entries) => {
@@ -78,7 +86,7 @@ function portWriter({ ports, names, tables }: WritingGround): Writer<'port'> {
   };
 }
 
-function rowWriters({ tables, names }: WritingGround): Omit<Writers, 'vtep' | 'port'> {
+function rowWriters({ tables, names }: WritingGround): Omit<Writers, 'vtep' | 'path' | 'port'> {
   const { networks, peers, fdb, neighbours, groups, flood } = tables;
   return {
     network: {

@@ -40,6 +40,25 @@ const model = (local: Endpoint[], remote: Membership[]): Model => ({
 });
 const json = (state: ForwardingState) => JSON.stringify([...state].sort(([one], [other]) => (one < other ? -1 : 1)));
 
+test('a path that was measured is a row, behind its VTEP and as long as that is needed', () => {
+  const remote = [member('two', '10.10.2.2', endpoint('b', '10.77.0.3')), member('three', '10.10.3.2')];
+  const measured = new Map([
+    [parseAddress('10.10.2.2'), 1400],
+    [parseAddress('10.10.9.2'), 1300],
+  ]);
+
+  const state = forwarding({ ...model([], remote), pathMtus: measured });
+
+  assert.equal(
+    [...state.values()].filter(({ table }) => table === 'path'),
+    [{ table: 'path', vtep: '10.10.2.2', mtuBytes: 1400 }],
+  );
+  const keysOf = (changes: ReturnType<typeof diff>) =>
+    changes.map(({ kind, entry }) => `${kind} ${entry.table}`).filter((text) => /vtep|path/.test(text));
+  assert.equal(keysOf(diff(state, new Map())), ['put vtep', 'put vtep', 'put path']);
+  assert.equal(keysOf(diff(new Map(), state)), ['remove path', 'remove vtep', 'remove vtep']);
+});
+
 test('a local and a remote endpoint get all their rows', () => {
   const state = forwarding(
     model([endpoint('a', '10.77.0.2')], [member('two', '10.10.2.2', endpoint('b', '10.77.0.3'))]),

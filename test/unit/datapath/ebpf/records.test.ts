@@ -57,8 +57,16 @@ test('every record comes back from its bytes, with and without what may be absen
 });
 
 test('a VTEP comes back with its next hop, and a free slot as none', () => {
-  const near = { address: ipv4, port: 14789, gateway: null, ifindex: 2, tunnelIfindex: 3, mtuBytes: 1500 };
-  const far = { ...near, address: ipv6, gateway: parseAddress('fe80::1'), mtuBytes: null };
+  const near = {
+    address: ipv4,
+    port: 14789,
+    gateway: null,
+    ifindex: 2,
+    tunnelIfindex: 3,
+    mtuBytes: 1400,
+    provenMtuBytes: 1400,
+  };
+  const far = { ...near, address: ipv6, gateway: parseAddress('fe80::1'), mtuBytes: null, provenMtuBytes: null };
 
   returns(vtepRecord, null, near, far);
 });
