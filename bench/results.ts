@@ -9,6 +9,8 @@ export interface Results {
   readonly packetCost: readonly PacketScenario[];
   readonly controlPlane: readonly ControlPlaneFigures[];
   readonly propagation: readonly PropagationFigures[];
+  /** Not in files from before it was measured. */
+  readonly pathMtu?: readonly PathMtuFigures[];
   /** What was to be measured and could not be, and why. */
   readonly missing: readonly Missing[];
 }
@@ -71,4 +73,16 @@ export interface PropagationFigures {
   readonly nodes: number;
   readonly count: number;
   readonly known: Percentiles;
+}
+
+/** TCP over a path, with the network's MTU left to Weft and with one that suits the path, in turn; seconds per transfer. */
+export interface PathMtuFigures {
+  readonly pathBytes: number;
+  /** The router drops what is too big without a word. */
+  readonly isMute: boolean;
+  /** Of the containers. */
+  readonly family: 'ipv4' | 'ipv6';
+  readonly mebibytes: number;
+  readonly automatic: readonly number[];
+  readonly tuned: readonly number[];
 }

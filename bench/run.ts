@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- [--quick] [--out results/FILE.json] [--only packets|control]`: measures, writes the file, prints
+ * `npm run bench -- [--quick] [--out results/FILE.json] [--only packets|control|paths]`: measures, writes the file, prints
  * the tables. All traffic is between namespaces the run makes itself, is bounded, and ends with it. Keep the machine
  * quiet meanwhile; the file says how busy it was.
  */
@@ -11,6 +11,7 @@ import { currentLoad, describeMachine, describeWeft } from './machine.ts';
 import { buildMeter } from './meter.ts';
 import type { ControlPlaneFigures, Missing, PropagationFigures, Results } from './results.ts';
 import { measureControlPlane } from './scenarios/control-plane.ts';
+import { measurePathMtu } from './scenarios/mtu.ts';
 import { measurePacketCost } from './scenarios/packet-cost.ts';
 import { measurePropagation } from './scenarios/propagation.ts';
 import { toMarkdown } from './tables.ts';
@@ -25,20 +26,21 @@ interface Plan {
   readonly count: number;
   readonly total: number;
   readonly news: number;
+  readonly mebibytes: number;
 }
 
-const full = { isQuick: false, runs: 6, share: 1, count: 200, total: 1_000, news: 100 };
-const quick = { isQuick: true, runs: 2, share: 0.1, count: 20, total: 40, news: 10 };
+const full = { isQuick: false, runs: 6, share: 1, count: 200, total: 1_000, news: 100, mebibytes: 100 };
+const quick = { isQuick: true, runs: 2, share: 0.1, count: 20, total: 40, news: 10, mebibytes: 10 };
 
-type Measured = Pick<Results, 'packetCost' | 'controlPlane' | 'propagation' | 'missing'>;
+type Measured = Pick<Results, 'packetCost' | 'controlPlane' | 'propagation' | 'pathMtu' | 'missing'>;
 
 async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...argv],
     options: { quick: { type: 'boolean' }, out: { type: 'string' }, only: { type: 'string' } },
   });
-  if (values.only !== undefined && values.only !== 'packets' && values.only !== 'control') {
-    throw new Error(`--only ${values.only}: give packets or control`);
+  if (values.only !== undefined && !['packets', 'control', 'paths'].includes(values.only)) {
+    throw new Error(`--only ${values.only}: give packets, control or paths`);
   }
   const plan: Plan = { ...(values.quick === true ? quick : full), only: values.only };
   const loadBefore = currentLoad();
@@ -61,24 +63,27 @@ async function main(argv: readonly string[]): Promise<void> {
   process.stdout.write(`${toMarkdown(results)}\n`);
 }
 
+const parts = {
+  packets: 'what a packet costs',
+  control: 'attaching a container, spreading the news of it',
+  paths: 'streams over paths of different MTU',
+} as const;
+
 /** Each part in a workshop of its own: what one leaves running must not disturb the next. */
 async function measureAll(plan: Plan): Promise<Measured> {
-  const left = plan.only === 'control' ? 'what a packet costs' : 'attaching a container, spreading the news of it';
-  const skipped: Missing = { what: left, why: 'left out by --only' };
-  const packets =
-    plan.only === 'control'
-      ? { scenarios: [], missing: [skipped] }
-      : await inWorkshop((workshop) => measurePacketCost(workshop, { ...plan, tell }));
-  if (plan.only === 'packets') {
-    const missing = [...packets.missing, skipped];
-    return { packetCost: packets.scenarios, controlPlane: [], propagation: [], missing };
-  }
+  const isWanted = (part: keyof typeof parts) => plan.only === undefined || plan.only === part;
+  const skipped = Object.entries(parts).filter(([part]) => !isWanted(part as keyof typeof parts));
+  const packets = isWanted('packets')
+    ? await inWorkshop((workshop) => measurePacketCost(workshop, { ...plan, tell }))
+    : { scenarios: [], missing: [] };
+  const pathMtu = isWanted('paths') ? await inWorkshop((workshop) => measurePathMtu(workshop, { ...plan, tell })) : [];
   const controlPlane: ControlPlaneFigures[] = [];
-  for (const store of ['lmdb', 'consul'] as const) {
+  for (const store of isWanted('control') ? (['lmdb', 'consul'] as const) : []) {
     controlPlane.push(...(await inWorkshop((workshop) => controlPlaneOn(store, workshop, plan))));
   }
-  const propagation = [await inWorkshop((workshop) => propagationOnConsul(workshop, plan))];
-  return { packetCost: packets.scenarios, controlPlane, propagation, missing: packets.missing };
+  const propagation = isWanted('control') ? [await inWorkshop((workshop) => propagationOnConsul(workshop, plan))] : [];
+  const left: readonly Missing[] = skipped.map(([, what]) => ({ what, why: 'left out by --only' }));
+  return { packetCost: packets.scenarios, controlPlane, propagation, pathMtu, missing: [...packets.missing, ...left] };
 }
 
 async function inWorkshop<Value>(work: (workshop: Workshop) => Promise<Value>): Promise<Value> {

@@ -3,7 +3,7 @@
  * brackets the least and the most of them. Above 1, Weft is cheaper.
  */
 
-import type { ControlPlaneFigures, Mode, PacketScenario, Percentiles, Results } from './results.ts';
+import type { ControlPlaneFigures, Mode, PacketScenario, PathMtuFigures, Percentiles, Results } from './results.ts';
 import { median, ratioOf } from './statistics.ts';
 
 interface Column {
@@ -57,6 +57,7 @@ export function toMarkdown(results: Results): string {
     ...tables.flatMap((table) => packetTable(table, results.packetCost)),
     ...controlPlaneTable(results.controlPlane),
     ...propagationTable(results),
+    ...pathMtuTable(results.pathMtu ?? []),
     ...results.missing.map(({ what, why }) => `Not measured: ${what}: ${why}.`),
   ]
     .join('\n')
@@ -154,6 +155,27 @@ function propagationTable({ propagation }: Results): readonly string[] {
       `A new endpoint is known on all of ${nodes} nodes on ${store === 'lmdb' ? 'LMDB' : 'Consul'} after ` +
       `${milliseconds(known)} (p50 / p99 of ${count}).\n`,
   );
+}
+
+/** A ratio of medians: the runs of the two are in turn, but no run of one belongs to one of the other. */
+function pathMtuTable(rows: readonly PathMtuFigures[]): readonly string[] {
+  if (rows.length === 0) return [];
+  const speed = (mebibytes: number, seconds: readonly number[]) => (mebibytes * 1.048576) / median(seconds);
+  return [
+    "**TCP over short paths: the network's MTU left to Weft, against one set by hand**",
+    '',
+    ...head(['path', 'router', 'containers', 'left to Weft', 'set by hand', 'of it']),
+    ...rows.map(({ pathBytes, isMute, family, mebibytes, automatic, tuned }) =>
+      row([
+        `${pathBytes} bytes`,
+        isMute ? 'silent' : 'says so',
+        family === 'ipv4' ? 'IPv4' : 'IPv6',
+        ...[automatic, tuned].map((seconds) => `${speed(mebibytes, seconds).toFixed(0)} MB/s`),
+        `**${((median(tuned) / median(automatic)) * 100).toFixed(0)} %**`,
+      ]),
+    ),
+    '',
+  ];
 }
 
 function milliseconds({ p50Ms, p99Ms }: Percentiles): string {
