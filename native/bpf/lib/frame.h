@@ -18,7 +18,11 @@
 #define AF_INET 2
 #define AF_INET6 10
 #define IPV4_DONT_FRAGMENT 0x4000
+#define IPV4_FRAGMENT_OFFSET 0x1fff
 #define IPV6_NEXT_HEADER 6 /* offset in the header */
+#define IPV6_FRAGMENT_OFFSET 0xfff8
+/* Implementation: extension headers that are read past; stacks send one or two. */
+#define EXTENSIONS_MAX 8
 
 struct frame {
 	struct mac destination;

@@ -20,10 +20,8 @@
 #define ND_OPTION_TARGET 2
 #define ND_SOLICITED 0x40000000
 #define ND_OVERRIDE 0x20000000
-#define IPV6_FRAGMENT_OFFSET 0xfff8
-/* Implementation: stacks send two or three options, and one or two extension headers. */
+/* Implementation: stacks send two or three options. */
 #define ND_OPTIONS_MAX 6
-#define EXTENSIONS_MAX 8
 
 struct nd_option {
 	__u8 type;

@@ -32,13 +32,10 @@
 #define TCP_DATA_OFFSET 12
 #define UDP_HEADER_LENGTH 8
 #define IPV6_MTU_MIN 1280
-#define IPV4_FRAGMENT_OFFSET 0x1fff
-#define IPV6_FRAGMENT_OFFSET 0xfff8
 #define IPV4_MULTICAST 0xe0000000 /* and all above: reserved, broadcast */
 /* Implementation: answers per second and endpoint, and how much of the packet an answer quotes. */
 #define TOO_BIG_RATE 1000
 #define QUOTE_LENGTH 104
-#define EXTENSIONS_MAX 6
 
 struct icmp_too_big {
 	__u8 type;

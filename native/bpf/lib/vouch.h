@@ -21,7 +21,6 @@
 
 /* Implementation: "weft". Compared as a whole, so that a bit of somebody else's is no voucher. */
 #define UNDERLAY_MARK 0x77656674
-#define IPV4_FRAGMENT_OFFSET 0x1fff
 #define IPV6_FRAGMENT_HEADER_LENGTH 8
 
 static __always_inline bool network_read(struct __sk_buff *skb, __u32 at, void *to, __u32 length)
