@@ -5,7 +5,6 @@
  *      c1 10.77.1.2 (node1), with 198.51.100.1 behind it ─── c2 10.77.1.12 (node2), with a route to 198.51.100.0/24 by c1
  */
 
-import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
@@ -66,7 +65,6 @@ test.after(async ({ node1, node2 }) => {
   await node1.end();
   await node2.end();
   disconnect('c1', 'c2', 'node1', 'node2');
-  for (const node of ['node1', 'node2']) rmSync(join(bpfRoot, node, 'v1'), { recursive: true });
 });
 
 test('a container that may not route is not heard for a prefix behind it', async ({ node1 }) => {
