@@ -13,7 +13,7 @@ import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import type { Attachments } from './attachments.ts';
 import { layGate } from './gate.ts';
-import { tunnelPort } from './names.ts';
+import { tunnelName, tunnelPort } from './names.ts';
 import type { Programs } from './programs.ts';
 import type { Repairs } from './repairs.ts';
 import type { Tables } from './tables.ts';
@@ -69,6 +69,8 @@ export function createFoundation(ground: Ground): Foundation {
 
   async function lay(): Promise<readonly string[]> {
     const { missing } = await requireAddress();
+    // from_tunnel takes only what from_underlay vouched for: where both are replaced, from_underlay is the first.
+    if (!isLaid && (await netlink.linkByName(tunnelName(vtep.port)))?.isUp === true) await coverUnderlays();
     await tunnels.open(vtep.port);
     await writeSettings();
     const problems = await vteps.resolve();
