@@ -125,6 +125,8 @@ export type LinkSetting = {
   readonly mtuBytes?: number;
   readonly mac?: MacAddress;
   readonly addressGeneration?: 'none';
+  /** Index of the bridge it becomes a port of. */
+  readonly master?: number;
 };
 
 /**
@@ -189,10 +191,11 @@ function unicastMac(address: Buffer | null): MacAddress | null {
   return (address.readUInt8(0) & 1) === 0 ? macFromBytes(address) : null;
 }
 
-function settingAttributes({ mtuBytes, mac, addressGeneration }: LinkSetting): EncodedAttribute[] {
+function settingAttributes({ mtuBytes, mac, addressGeneration, master }: LinkSetting): EncodedAttribute[] {
   const attributes: EncodedAttribute[] = [];
   if (mtuBytes !== undefined) attributes.push(u32(linkAttribute.mtu, mtuBytes));
   if (mac !== undefined) attributes.push(bytes(linkAttribute.address, macBytes(mac)));
+  if (master !== undefined) attributes.push(u32(linkAttribute.master, master));
   if (addressGeneration !== undefined) {
     const mode = u8(inet6.addressGenerationMode, inet6.none);
     attributes.push(nested(linkAttribute.afSpec, [nested(inet6.family, [mode])]));

@@ -8,6 +8,7 @@
 import type { Address } from '../core/address.ts';
 import type { MacAddress } from '../core/mac.ts';
 import { type LinkAddress, listAddresses } from './address.ts';
+import { createBridge } from './bridge.ts';
 import { deleteLink, findLink, type Link, listLinks, setLink } from './link.ts';
 import { type ChosenRoute, listRoutes, type Route, routeTo } from './route.ts';
 import { addRule, deleteRule, listRules, type Rule } from './rule.ts';
@@ -23,11 +24,15 @@ export type Netlink = {
   createVethPair(pair: VethPair, options?: RequestOptions): Promise<void>;
   /** Down; all or nothing. errno EEXIST when the name is taken or another such device has the port. */
   createTunnel(tunnel: Tunnel, options?: RequestOptions): Promise<void>;
+  /** Down; all or nothing. errno EEXIST when the name is taken. */
+  createBridge(name: string, options?: RequestOptions): Promise<void>;
   /** Of a tunnel, errno EADDRINUSE when its port is held by something else. */
   setUp(name: string, options?: RequestOptions): Promise<void>;
   setDown(name: string, options?: RequestOptions): Promise<void>;
   setMtu(name: string, mtuBytes: number, options?: RequestOptions): Promise<void>;
   setMac(name: string, mac: MacAddress, options?: RequestOptions): Promise<void>;
+  /** Makes it a port of the bridge with this index; of another it is one no more. */
+  setMaster(name: string, bridge: number, options?: RequestOptions): Promise<void>;
   /** Idempotent: false when there was none. Of a veth pair, both ends go. */
   deleteLink(name: string, options?: RequestOptions): Promise<boolean>;
   addresses(options?: RequestOptions): Promise<readonly LinkAddress[]>;
@@ -50,10 +55,12 @@ export async function openNetlink(): Promise<Netlink> {
     linkByName: (name, options) => findLink(socket, name, options),
     createVethPair: (pair, options) => createVethPair(socket, pair, options),
     createTunnel: (tunnel, options) => createTunnel(socket, tunnel, options),
+    createBridge: (name, options) => createBridge(socket, name, options),
     setUp: (name, options) => setLink(socket, name, { isUp: true }, options),
     setDown: (name, options) => setLink(socket, name, { isUp: false }, options),
     setMtu: (name, mtuBytes, options) => setLink(socket, name, { mtuBytes }, options),
     setMac: (name, mac, options) => setLink(socket, name, { mac }, options),
+    setMaster: (name, master, options) => setLink(socket, name, { master }, options),
     deleteLink: (name, options) => deleteLink(socket, name, options),
     addresses: (options) => listAddresses(socket, options),
     routeTo: (address, options) => routeTo(socket, address, options),

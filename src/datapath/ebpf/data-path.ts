@@ -30,7 +30,8 @@ import { createEvents, decodeEvent, type Events } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
 import { removeGate } from './gate.ts';
 import { askGroups, expireGroups, readGroups } from './groups.ts';
-import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
+import { createHeadroom } from './headroom.ts';
+import { directoriesOf, formerSchema, headroomBridge, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { startQuerier } from './querier.ts';
@@ -110,7 +111,9 @@ async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Pr
     if (hadPins) return;
     await removeGate(netlink);
     removePins(bpfDir);
-    if (!hadTunnel) await netlink.deleteLink(tunnel);
+    if (hadTunnel) return;
+    await netlink.deleteLink(tunnel);
+    await netlink.deleteLink(headroomBridge);
   };
 }
 
@@ -125,12 +128,14 @@ function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook:
   const onMoved = (moved: Address) => events.emit({ kind: 'moved', vtep: moved });
   const { vteps: table, vtepSlots: size } = tables;
   const vteps = createVteps({ table, size, ownPort: vtep.port, netlink, tunnels, onMoved });
+  const headroom = createHeadroom(netlink);
   const program = programs.fromContainer;
-  const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments });
+  const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments, headroom });
   const { indexOf, endpointAt } = ports;
   const { idOf, addressOf } = vteps;
   const names = { indexOf, endpointAt, idOf, addressOf };
-  const foundation = createFoundation({ vtep, netlink, tables, programs, attachments, tunnels, vteps, repairs });
+  const ground = { vtep, netlink, tables, programs, attachments, headroom, tunnels, vteps, repairs };
+  const foundation = createFoundation(ground);
   return { netlink, log, programs, tables, vteps, ports, names, foundation, events, repairs };
 }
 

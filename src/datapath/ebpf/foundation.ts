@@ -13,6 +13,7 @@ import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import type { Attachments } from './attachments.ts';
 import { layGate } from './gate.ts';
+import type { Headroom } from './headroom.ts';
 import { tunnelName, tunnelPort } from './names.ts';
 import type { Programs } from './programs.ts';
 import type { Repairs } from './repairs.ts';
@@ -40,13 +41,14 @@ interface Ground {
   readonly tables: Tables;
   readonly programs: Programs;
   readonly attachments: Attachments;
+  readonly headroom: Headroom;
   readonly tunnels: Tunnels;
   readonly vteps: Vteps;
   readonly repairs: Repairs;
 }
 
 export function createFoundation(ground: Ground): Foundation {
-  const { vtep, netlink, programs, attachments, tunnels, vteps, repairs } = ground;
+  const { vtep, netlink, programs, attachments, headroom, tunnels, vteps, repairs } = ground;
   let covered: ReadonlySet<number> = new Set();
   let isLaid = false;
   let isAddressLost = false;
@@ -99,6 +101,7 @@ export function createFoundation(ground: Ground): Foundation {
       if (!attachments.isAttached(programs.fromUnderlay, device)) attachments.attach(programs.fromUnderlay, device);
     }
     attachments.prune(links);
+    await headroom.lay(links);
     covered = new Set([...owners, ...underlays.map(({ index }) => index)]);
     return layGate(
       netlink,

@@ -3,6 +3,7 @@
  *
  *   wh<12 digits>  wc<12 digits>   host's and container's end of an endpoint's veth pair
  *   weft<port>                     the collect-metadata vxlan device of a UDP port
+ *   weft-headroom                  the bridge that carries nothing (headroom.ts)
  *
  *   <bpf dir>/v2/maps/<map>        the tables
  *   <bpf dir>/v2/flood/<vni>       the lists in the table flood
@@ -51,6 +52,8 @@ export function interfacesOf(endpoint: EndpointId): PortInterfaces {
 export function stemOf(hostInterface: string): string | null {
   return /^wh([0-9a-f]{12})$/.exec(hostInterface)?.[1] ?? null;
 }
+
+export const headroomBridge = 'weft-headroom';
 
 export function tunnelName(port: number): string {
   return `weft${port}`;

@@ -22,6 +22,7 @@ import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import { hasErrno } from '../../netlink/socket.ts';
 import type { Attachments } from './attachments.ts';
+import type { Headroom } from './headroom.ts';
 import { interfacesOf, stemOf } from './names.ts';
 import type { PortRecord } from './records.ts';
 import type { Table } from './table.ts';
@@ -54,9 +55,11 @@ interface PortSurroundings {
   readonly program: ProgramFd;
   readonly netlink: Netlink;
   readonly attachments: Attachments;
+  readonly headroom: Headroom;
 }
 
-export function createPorts({ table, directory, program, netlink, attachments }: PortSurroundings): Ports {
+export function createPorts(surroundings: PortSurroundings): Ports {
+  const { table, directory, program, netlink, attachments, headroom } = surroundings;
   let indexes = new Map<EndpointId, number>();
   let endpoints = new Map<number, EndpointId>();
   const stranded = new Set<EndpointId>();
@@ -115,6 +118,7 @@ export function createPorts({ table, directory, program, netlink, attachments }:
       if (wasHere && isNew) stranded.add(entry.endpoint);
       table.put([[device.index, recordOf(entry)]]);
       if (!attachments.isAttached(program, device)) attachments.attach(program, device);
+      if (device.master === null) await headroom.give(device.name);
       if (!device.isUp) await netlink.setUp(device.name);
       remember(entry.endpoint, device.index);
     },

@@ -10,7 +10,7 @@ import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import { createAttachments } from './attachments.ts';
 import { removeGate } from './gate.ts';
-import { directoriesOf, formerSchema, interfacesOf, schema, stemOf, tunnelPort } from './names.ts';
+import { directoriesOf, formerSchema, headroomBridge, interfacesOf, schema, stemOf, tunnelPort } from './names.ts';
 
 /**
  * Idempotent. No process may have the data path open. In the network namespace of this process every device with a
@@ -38,6 +38,7 @@ export function removePins(bpfDir: string): void {
 
 function isOurs({ name, kind, vxlan }: Link, ports: ReadonlySet<string>): boolean {
   if (kind === 'veth') return stemOf(name) !== null || ports.has(name);
+  if (kind === 'bridge') return name === headroomBridge;
   return vxlan?.collectMetadata === true && vxlan.port === tunnelPort(name);
 }
 
