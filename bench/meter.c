@@ -8,19 +8,25 @@
  * in a rotating order: what slows the machine down slows them all. Medians repeat within about 2 %, where separate
  * iperf runs on a busy machine differ by half.
  *
- *   meter MODE BYTES ROUNDS PATH...      PATH = LABEL,SENDER_NETNS_FILE,RECEIVER_NETNS_FILE,RECEIVER_ADDRESS
+ *   meter MODE BYTES ROUNDS PATH...      PATH = LABEL,SENDER_NETNS_FILE,RECEIVER_NETNS_FILE,RECEIVER_ADDRESS[,LINK=PROGRAM]...
+ *
+ * LINK=PROGRAM, two pinned BPF objects: at each turn of the path the link gets the program. So variants of a program are
+ * compared over one and the same devices and tables, and the place of neither in memory tells for or against one.
  *
  *   udp     one-way datagrams, in batches           ns per datagram
  *   rr      UDP request and answer                  ns per exchange
  *   tcprr   TCP request and answer                  ns per exchange
  *   stream  TCP, BYTES per write                    ns per write, sent and received
  *
- * Prints one JSON object per path: label, median, p10, p90 and p99 in ns, samples, lost.
+ * Prints one JSON object per path: label, median, p10, p90 and p99 in ns, samples, lost, and `overFirstNs`: by how much a
+ * turn's median exceeds that of the first path's turn in the same round, its median over all rounds. It tells differences
+ * of one per cent also on a machine whose speed changes by the second.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -30,19 +36,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_PATHS = 12, MAX_BYTES = 1 << 20, FIRST_PORT = 7801 };
+enum { MAX_PATHS = 24, MAX_SWAPS = 8, MAX_BYTES = 1 << 20, FIRST_PORT = 7801 };
 enum { BATCH = 16, BATCHES = 16, EXCHANGES = 32, WRITES = 8, WARM_UP = 2 };
 static const int64_t limit_ns = 300000000; /* one exchange; a path that takes longer has lost it */
 
 enum mode { UDP, RR, TCP_RR, STREAM };
 
+struct swap {
+	int link, program;
+};
+
 struct path {
 	const char *label;
 	int sender, receiver;
-	int64_t *samples;
+	struct swap swaps[MAX_SWAPS];
+	size_t swap_count;
+	int64_t *samples, *turns; /* a turn's median, by round */
 	size_t count, lost;
 };
 
@@ -60,6 +73,41 @@ static int64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+static int open_pin(const char *file)
+{
+	union bpf_attr attr = { .pathname = (uintptr_t)file };
+	int fd = syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr));
+
+	if (fd < 0)
+		die(file);
+	return fd;
+}
+
+static void install(const struct path *path)
+{
+	for (size_t i = 0; i < path->swap_count; i++) {
+		const struct swap *swap = &path->swaps[i];
+		union bpf_attr attr = { .link_update = { .link_fd = swap->link, .new_prog_fd = swap->program } };
+
+		if (syscall(SYS_bpf, BPF_LINK_UPDATE, &attr, sizeof(attr)) != 0)
+			die(path->label);
+	}
+}
+
+/* "LINK=PROGRAM,LINK=PROGRAM" or NULL; cut up in place. */
+static void read_swaps(struct path *path, char *text)
+{
+	while (text != NULL) {
+		char *program = strsep(&text, ","), *link = strsep(&program, "=");
+
+		if (program == NULL || path->swap_count == MAX_SWAPS) {
+			fprintf(stderr, "meter: path '%s' has a bad LINK=PROGRAM\n", path->label);
+			exit(2);
+		}
+		path->swaps[path->swap_count++] = (struct swap){ open_pin(link), open_pin(program) };
+	}
 }
 
 static void enter(const char *netns)
@@ -88,14 +136,16 @@ static int open_socket(enum mode mode)
 static struct path connect_path(char *text, enum mode mode, int index)
 {
 	struct path path = { .label = strsep(&text, ",") };
-	const char *sender = strsep(&text, ","), *receiver = strsep(&text, ",");
+	const char *sender = strsep(&text, ","), *receiver = strsep(&text, ","), *place = strsep(&text, ",");
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(FIRST_PORT + index) };
 	int one = 1, listener;
 
-	if (text == NULL || inet_pton(AF_INET, text, &address.sin_addr) != 1) {
+	if (place == NULL || inet_pton(AF_INET, place, &address.sin_addr) != 1) {
 		fprintf(stderr, "meter: path '%s' is not LABEL,NETNS,NETNS,ADDRESS\n", path.label);
 		exit(2);
 	}
+	read_swaps(&path, text);
+	install(&path);
 	enter(receiver);
 	listener = open_socket(mode);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0)
@@ -221,7 +271,32 @@ static int compare(const void *left, const void *right)
 	return l < r ? -1 : l > r;
 }
 
-static void print(struct path *path)
+static int64_t median(int64_t *values, size_t count)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return count > 0 ? values[count / 2] : 0;
+}
+
+/* Median of what was recorded since `start`; sorts it. */
+static void end_turn(struct path *path, size_t start, int round)
+{
+	path->turns[round] = median(path->samples + start, path->count - start);
+}
+
+static int64_t over_first(const struct path *first, const struct path *path, int rounds)
+{
+	int64_t *differences = calloc(rounds, sizeof(*differences)), result;
+	size_t count = 0;
+
+	for (int round = 0; round < rounds; round++)
+		if (first->turns[round] > 0 && path->turns[round] > 0)
+			differences[count++] = path->turns[round] - first->turns[round];
+	result = median(differences, count);
+	free(differences);
+	return result;
+}
+
+static void print(struct path *path, int64_t over_first)
 {
 	int64_t *s = path->samples;
 	size_t n = path->count;
@@ -230,9 +305,8 @@ static void print(struct path *path)
 		printf("{\"label\":\"%s\",\"samples\":0,\"lost\":%zu}\n", path->label, path->lost);
 		return;
 	}
-	qsort(s, n, sizeof(*s), compare);
-	printf("{\"label\":\"%s\",\"medianNs\":%ld,\"p10Ns\":%ld,\"p90Ns\":%ld,\"p99Ns\":%ld,\"samples\":%zu,\"lost\":%zu}\n",
-	       path->label, s[n / 2], s[n / 10], s[n * 9 / 10], s[n * 99 / 100], n, path->lost);
+	printf("{\"label\":\"%s\",\"medianNs\":%ld,\"overFirstNs\":%ld,\"p10Ns\":%ld,\"p90Ns\":%ld,\"p99Ns\":%ld,\"samples\":%zu,\"lost\":%zu}\n",
+	       path->label, median(s, n), over_first, s[n / 10], s[n * 9 / 10], s[n * 99 / 100], n, path->lost);
 }
 
 static enum mode parse_mode(const char *text)
@@ -270,20 +344,25 @@ int main(int argc, char **argv)
 	for (int i = 0; i < count; i++) {
 		paths[i] = connect_path(argv[i + 4], mode, i);
 		paths[i].samples = calloc((size_t)rounds * EXCHANGES, sizeof(int64_t));
+		paths[i].turns = calloc(rounds, sizeof(int64_t));
 	}
 	for (int round = 0; round < rounds; round++) {
 		for (int turn = 0; turn < count; turn++) {
 			struct path *path = &paths[(round + turn) % count];
 
+			size_t start = path->count;
+
+			install(path);
 			if (mode == UDP)
 				round_udp(path, bytes);
 			else if (mode == STREAM)
 				round_stream(path, bytes);
 			else
 				round_exchanges(path, bytes, mode == TCP_RR);
+			end_turn(path, start, round);
 		}
 	}
 	for (int i = 0; i < count; i++)
-		print(&paths[i]);
+		print(&paths[i], over_first(&paths[0], &paths[i], rounds));
 	return 0;
 }
