@@ -13,6 +13,8 @@
  * LINK=PROGRAM, two pinned BPF objects: at each turn of the path the link gets the program. So variants of a program are
  * compared over one and the same devices and tables, and the place of neither in memory tells for or against one.
  *
+ * RECEIVER_ADDRESS is IPv4 or IPv6, also link-local with its device (fe80::2%eth0), or IPv4 broadcast.
+ *
  *   udp     one-way datagrams, in batches           ns per datagram
  *   rr      UDP request and answer                  ns per exchange
  *   tcprr   TCP request and answer                  ns per exchange
@@ -23,49 +25,16 @@
  * of one per cent also on a machine whose speed changes by the second.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/bpf.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
-enum { MAX_PATHS = 24, MAX_SWAPS = 8, MAX_BYTES = 1 << 20, FIRST_PORT = 7801 };
+#include "meter-path.h"
+
+enum { MAX_PATHS = 24, MAX_BYTES = 1 << 20 };
 enum { BATCH = 16, BATCHES = 16, EXCHANGES = 32, WRITES = 8, WARM_UP = 2 };
 static const int64_t limit_ns = 300000000; /* one exchange; a path that takes longer has lost it */
 
-enum mode { UDP, RR, TCP_RR, STREAM };
-
-struct swap {
-	int link, program;
-};
-
-struct path {
-	const char *label;
-	int sender, receiver;
-	struct swap swaps[MAX_SWAPS];
-	size_t swap_count;
-	int64_t *samples, *turns; /* a turn's median, by round */
-	size_t count, lost;
-};
-
 static char out[MAX_BYTES], in[MAX_BYTES];
-
-static void die(const char *what)
-{
-	fprintf(stderr, "meter: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 static int64_t now(void)
 {
@@ -73,98 +42,6 @@ static int64_t now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
-}
-
-static int open_pin(const char *file)
-{
-	union bpf_attr attr = { .pathname = (uintptr_t)file };
-	int fd = syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr));
-
-	if (fd < 0)
-		die(file);
-	return fd;
-}
-
-static void install(const struct path *path)
-{
-	for (size_t i = 0; i < path->swap_count; i++) {
-		const struct swap *swap = &path->swaps[i];
-		union bpf_attr attr = { .link_update = { .link_fd = swap->link, .new_prog_fd = swap->program } };
-
-		if (syscall(SYS_bpf, BPF_LINK_UPDATE, &attr, sizeof(attr)) != 0)
-			die(path->label);
-	}
-}
-
-/* "LINK=PROGRAM,LINK=PROGRAM" or NULL; cut up in place. */
-static void read_swaps(struct path *path, char *text)
-{
-	while (text != NULL) {
-		char *program = strsep(&text, ","), *link = strsep(&program, "=");
-
-		if (program == NULL || path->swap_count == MAX_SWAPS) {
-			fprintf(stderr, "meter: path '%s' has a bad LINK=PROGRAM\n", path->label);
-			exit(2);
-		}
-		path->swaps[path->swap_count++] = (struct swap){ open_pin(link), open_pin(program) };
-	}
-}
-
-static void enter(const char *netns)
-{
-	int fd = open(netns, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET) != 0)
-		die(netns);
-	close(fd);
-}
-
-static int open_socket(enum mode mode)
-{
-	int fd = socket(AF_INET, mode == UDP || mode == RR ? SOCK_DGRAM : SOCK_STREAM, 0);
-	int size = 4 << 20, one = 1;
-
-	if (fd < 0)
-		die("socket");
-	/* Stream receivers keep the kernel's own sizing: a forced buffer would turn auto-tuning off. */
-	setsockopt(fd, SOL_SOCKET, mode == STREAM ? SO_SNDBUFFORCE : SO_RCVBUFFORCE, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	return fd;
-}
-
-/* "LABEL,SENDER,RECEIVER,ADDRESS" → a connected pair; text is cut up in place. */
-static struct path connect_path(char *text, enum mode mode, int index)
-{
-	struct path path = { .label = strsep(&text, ",") };
-	const char *sender = strsep(&text, ","), *receiver = strsep(&text, ","), *place = strsep(&text, ",");
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(FIRST_PORT + index) };
-	int one = 1, listener;
-
-	if (place == NULL || inet_pton(AF_INET, place, &address.sin_addr) != 1) {
-		fprintf(stderr, "meter: path '%s' is not LABEL,NETNS,NETNS,ADDRESS\n", path.label);
-		exit(2);
-	}
-	read_swaps(&path, text);
-	install(&path);
-	enter(receiver);
-	listener = open_socket(mode);
-	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) != 0)
-		die("bind");
-	if ((mode == TCP_RR || mode == STREAM) && listen(listener, 1) != 0)
-		die("listen");
-	enter(sender);
-	path.sender = open_socket(mode);
-	if (connect(path.sender, (struct sockaddr *)&address, sizeof(address)) != 0)
-		die(path.label);
-	path.receiver = listener;
-	if (mode == TCP_RR || mode == STREAM) {
-		path.receiver = accept(listener, NULL, NULL);
-		if (path.receiver < 0)
-			die("accept");
-		setsockopt(path.sender, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		setsockopt(path.receiver, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	}
-	return path;
 }
 
 static void record(struct path *path, int64_t value)
@@ -190,7 +67,7 @@ static void round_udp(struct path *path, size_t bytes)
 }
 
 /* Waits, without sleeping, for one datagram or `bytes` of a stream; -1 when the limit has passed. */
-static ssize_t take(int fd, size_t bytes, bool is_stream, int64_t deadline, struct sockaddr_in *from)
+static ssize_t take(int fd, size_t bytes, bool is_stream, int64_t deadline, struct sockaddr_in6 *from)
 {
 	socklen_t length = sizeof(*from);
 	size_t total = 0;
@@ -211,7 +88,7 @@ static ssize_t take(int fd, size_t bytes, bool is_stream, int64_t deadline, stru
 static bool exchange(struct path *path, size_t bytes, bool is_stream)
 {
 	int64_t deadline = now() + limit_ns;
-	struct sockaddr_in from;
+	struct sockaddr_in6 from; /* the larger of the two families */
 
 	if (send(path->sender, out, bytes, 0) < 0)
 		return false;

@@ -13,6 +13,8 @@ export interface Path {
   readonly from: string;
   readonly to: string;
   readonly address: string;
+  /** What is put into place at each of its turns: LINK=PROGRAM, both pinned. */
+  readonly swaps?: readonly string[];
 }
 
 export interface Load {
@@ -26,23 +28,28 @@ export interface Measured {
   readonly label: string;
   readonly medianNs?: number;
   readonly p99Ns?: number;
+  /** By how much its turns exceed those of the first path, round by round. */
+  readonly overFirstNs?: number;
   readonly samples: number;
   readonly lost: number;
 }
 
 const program = join(repositoryRoot, 'native', 'build', 'meter');
-const source = join(import.meta.dirname, 'meter.c');
+const sources = ['meter.c', 'meter-path.h'].map((name) => join(import.meta.dirname, name));
 const limitMs = 300_000;
 
 export async function buildMeter(): Promise<void> {
-  if (existsSync(program) && statSync(program).mtimeMs >= statSync(source).mtimeMs) return;
+  const newestMs = Math.max(...sources.map((source) => statSync(source).mtimeMs));
+  if (existsSync(program) && statSync(program).mtimeMs >= newestMs) return;
   mkdirSync(dirname(program), { recursive: true });
-  await run(['cc', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', program, source]);
+  await run(['cc', '-std=gnu11', '-O2', '-Wall', '-Wextra', '-Werror', '-o', program, sources[0] ?? '']);
 }
 
 /** @returns one result per path, in their order */
 export async function measure(paths: readonly Path[], load: Load, env: Readonly<Record<string, string>>) {
-  const words = paths.map(({ label, from, to, address }) => [label, netnsPath(from), netnsPath(to), address].join(','));
+  const words = paths.map(({ label, from, to, address, swaps = [] }) =>
+    [label, netnsPath(from), netnsPath(to), address, ...swaps].join(','),
+  );
   const said = await run([program, load.mode, String(load.bytes), String(load.rounds), ...words], {
     timeoutMs: limitMs,
     env,

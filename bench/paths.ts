@@ -2,6 +2,7 @@
  * The paths that are compared, each with nodes and containers of its own, all over the same kind of cable:
  *
  *   underlay     node to node, nothing in between: what cannot be beaten
+ *   plain        container to container, handed on by two BPF programs of one line, without encapsulation: the floor
  *   forward      container to container, routed by the nodes' kernels, without encapsulation
  *   weft         container to container, two daemons, attached through the plugin protocol
  *   kernel       container to container over a vxlan device and a bridge, programmed as Docker's overlay does it:
@@ -10,46 +11,68 @@
  *   veth         two containers of one node, joined by one cable
  *   bridge       two containers of one node on a bridge, with br_netfilter's calls on
  *   weft_local   two containers of one node on Weft
+ *
+ * plain is laid by standing.ts. Every path has an IPv4 and an IPv6 address inside.
  */
 
 import { attempt, run } from '../test/kit/command.ts';
 import { insideNetns, ipBatch, sysctl } from '../test/kit/netns.ts';
-import { joinNetwork } from './attach.ts';
+import { joinNetwork, type Member } from './attach.ts';
 import type { Path } from './meter.ts';
 import type { Workshop } from './workshop.ts';
+
+export interface LaidPath extends Path {
+  readonly address6: string;
+  /** Namespaces of the nodes it crosses by their device eth0. */
+  readonly nodes: readonly string[];
+}
+
+export interface WeftPaths {
+  readonly remote: LaidPath;
+  readonly local: LaidPath;
+  readonly members: readonly [Member, Member];
+  /** Host end of the container that sends. */
+  readonly host: string;
+}
 
 const mtuBytes = 1450;
 const macs = ['02:42:0a:4c:00:01', '02:42:0a:4c:00:02'] as const;
 const addresses = ['10.76.0.1', '10.76.0.2'] as const;
+const addresses6 = ['fd00:76::1', 'fd00:76::2'] as const;
 
-export async function underlay(workshop: Workshop): Promise<Path> {
-  const [one, other] = await workshop.nodePair('u');
-  return { label: 'underlay', from: one.netns, to: other.netns, address: other.address };
+export async function underlay(workshop: Workshop): Promise<LaidPath> {
+  const nodes = await workshop.nodePair('u');
+  for (const i of [0, 1] as const) await ipBatch(nodes[i].netns, [`address add ${addresses6[i]}/64 dev eth0 nodad`]);
+  return laid('underlay', [nodes[0].netns, nodes[1].netns], [nodes[1].address, addresses6[1]], nodes);
 }
 
-export async function forward(workshop: Workshop): Promise<Path> {
+export async function forward(workshop: Workshop): Promise<LaidPath> {
   const nodes = await workshop.nodePair('f');
   const containers = [await workshop.namespace('fc1'), await workshop.namespace('fc2')] as const;
   for (const i of [0, 1] as const) {
     const [node, peer] = [nodes[i], nodes[1 - i]];
-    const [own, others] = [`10.76.${i}`, `10.76.${1 - i}`];
     await ipBatch(node.netns, [
       `link add p0 mtu ${mtuBytes} up type veth peer name eth0 mtu ${mtuBytes} netns ${containers[i]}`,
-      `address add ${own}.1/24 dev p0`,
-      `route add ${others}.0/24 via ${peer?.address}`,
+      `address add 10.76.${i}.1/24 dev p0`,
+      `address add fd00:76:${i}::1/64 dev p0 nodad`,
+      `address add fd00:75::${i + 1}/64 dev eth0 nodad`,
+      `route add 10.76.${1 - i}.0/24 via ${peer?.address}`,
+      `route add fd00:76:${1 - i}::/64 via fd00:75::${2 - i}`,
     ]);
-    await sysctl(node.netns, ['net.ipv4.ip_forward=1']);
+    await sysctl(node.netns, ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
     await ipBatch(containers[i], [
-      `address add ${own}.2/24 dev eth0`,
+      `address add 10.76.${i}.2/24 dev eth0`,
+      `address add fd00:76:${i}::2/64 dev eth0 nodad`,
       'link set eth0 up',
-      `route add default via ${own}.1`,
+      `route add default via 10.76.${i}.1`,
+      `route add default via fd00:76:${i}::1`,
     ]);
   }
-  return { label: 'forward', from: containers[0], to: containers[1], address: '10.76.1.2' };
+  return laid('forward', containers, ['10.76.1.2', 'fd00:76:1::2'], nodes);
 }
 
 /** @returns null when this kernel has no br_netfilter and it was asked for */
-export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'): Promise<Path | null> {
+export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'): Promise<LaidPath | null> {
   const id = label === 'kernel' ? 'k' : 'o';
   const nodes = await workshop.nodePair(id);
   const containers = [await workshop.namespace(`${id}c1`), await workshop.namespace(`${id}c2`)] as const;
@@ -65,38 +88,64 @@ export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'
     await run([...insideNetns(netns), 'bridge', 'fdb', 'add', macs[1 - i] ?? '', 'dev', 'vx0', 'dst', peer]);
     if (!(await setBridgeNetfilter(netns, label === 'kernel')) && label === 'kernel') return null;
   }
-  return { label, from: containers[0], to: containers[1], address: addresses[1] };
+  return laid(label, containers, [addresses[1], addresses6[1]], nodes);
 }
 
 /** Three containers on two nodes: one path between nodes and one on the first node. */
-export async function weft({ lab, nodePair }: Workshop): Promise<readonly [Path, Path]> {
-  const nodes = await nodePair('w');
+export async function weft({ lab, nodePair }: Workshop, id: string): Promise<WeftPaths> {
+  const nodes = await nodePair(id);
   const options = { store: lab.embeddedStore, subnet: '10.77.0.0/24', args: ['--vtep', 'eth0'] };
   const [one, other] = [await joinNetwork(nodes[0], options), await joinNetwork(nodes[1], options)];
   const [first, third] = [await one.hand.run(one.network), await one.hand.run(one.network)];
   const second = await other.hand.run(other.network);
-  return [
-    { label: 'weft', from: first.netns, to: second.netns, address: second.address },
-    { label: 'weft_local', from: first.netns, to: third.netns, address: third.address },
-  ];
+  // IPv6 by addresses that need no network of theirs: a container may send from any address of its link.
+  const containers = [first, second, third];
+  for (const [i, { netns }] of containers.entries()) {
+    const others = containers.flatMap(({ address, endpoint: { mac } }, j) =>
+      [address, `fe80::${j + 1}`].flatMap((known) =>
+        i === j ? [] : [`neighbour replace ${known} lladdr ${mac} dev eth0 nud permanent`],
+      ),
+    );
+    await ipBatch(netns, [`address add fe80::${i + 1}/64 dev eth0 nodad`, ...others]);
+  }
+  return {
+    remote: laid('weft', [first.netns, second.netns], [second.address, 'fe80::2%eth0'], nodes),
+    local: laid('weft_local', [first.netns, third.netns], [third.address, 'fe80::3%eth0'], []),
+    members: [one, other],
+    host: `wh${first.endpoint.id.slice(0, 12)}`,
+  };
 }
 
-export async function veth(workshop: Workshop): Promise<Path> {
-  const [one, other] = [await workshop.namespace('v1'), await workshop.namespace('v2')] as const;
-  await run(['ip', 'link', 'add', 'eth0', 'netns', one, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', other]);
-  await ipBatch(one, ['address add 10.76.0.1/24 dev eth0', `link set eth0 mtu ${mtuBytes} up`]);
-  await ipBatch(other, ['address add 10.76.0.2/24 dev eth0', `link set eth0 mtu ${mtuBytes} up`]);
-  return { label: 'veth', from: one, to: other, address: addresses[1] };
+export async function veth(workshop: Workshop): Promise<LaidPath> {
+  const ends = [await workshop.namespace('v1'), await workshop.namespace('v2')] as const;
+  await run(['ip', 'link', 'add', 'eth0', 'netns', ends[0], 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ends[1]]);
+  for (const i of [0, 1] as const) {
+    await ipBatch(ends[i], [
+      `address add ${addresses[i]}/24 dev eth0`,
+      `address add ${addresses6[i]}/64 dev eth0 nodad`,
+      `link set eth0 mtu ${mtuBytes} up`,
+    ]);
+  }
+  return laid('veth', ends, [addresses[1], addresses6[1]], []);
 }
 
 /** @returns null when this kernel has no br_netfilter */
-export async function bridge(workshop: Workshop): Promise<Path | null> {
+export async function bridge(workshop: Workshop): Promise<LaidPath | null> {
   const node = await workshop.namespace('b');
   const containers = [await workshop.namespace('bc1'), await workshop.namespace('bc2')] as const;
   await addBridge(node);
   for (const i of [0, 1] as const) await plugIntoBridge({ netns: node, port: `p${i}` }, containers[i], i);
   if (!(await setBridgeNetfilter(node, true))) return null;
-  return { label: 'bridge', from: containers[0], to: containers[1], address: addresses[1] };
+  return laid('bridge', containers, [addresses[1], addresses6[1]], []);
+}
+
+function laid(
+  label: string,
+  [from, to]: readonly [string, string],
+  [address, address6]: readonly [string, string],
+  nodes: readonly { readonly netns: string }[],
+): LaidPath {
+  return { label, from, to, address, address6, nodes: nodes.map(({ netns }) => netns) };
 }
 
 /** Snooping off: there is nothing to snoop, and Docker's overlay has none either. */
@@ -104,7 +153,7 @@ function addBridge(netns: string): Promise<void> {
   return ipBatch(netns, [`link add br0 mtu ${mtuBytes} up type bridge forward_delay 0 mcast_snooping 0`]);
 }
 
-/** With the other container's address known for good, so that no question for it falls into the measurement. */
+/** With the other container's addresses known for good, so that no question for them falls into the measurement. */
 async function plugIntoBridge(
   at: { readonly netns: string; readonly port: string },
   container: string,
@@ -117,13 +166,15 @@ async function plugIntoBridge(
   await ipBatch(container, [
     'link set eth0 up',
     `address add ${addresses[i]}/24 dev eth0`,
+    `address add ${addresses6[i]}/64 dev eth0 nodad`,
     `neighbour add ${addresses[1 - i]} lladdr ${macs[1 - i]} dev eth0 nud permanent`,
+    `neighbour add ${addresses6[1 - i]} lladdr ${macs[1 - i]} dev eth0 nud permanent`,
   ]);
 }
 
-/** @returns false when this kernel has no br_netfilter */
+/** For both families. @returns false when this kernel has no br_netfilter */
 async function setBridgeNetfilter(netns: string, on: boolean): Promise<boolean> {
-  const setting = 'net.bridge.bridge-nf-call-iptables';
-  const { code } = await attempt([...insideNetns(netns), 'sysctl', '-qw', `${setting}=${on ? 1 : 0}`]);
+  const settings = ['iptables', 'ip6tables'].map((family) => `net.bridge.bridge-nf-call-${family}=${on ? 1 : 0}`);
+  const { code } = await attempt([...insideNetns(netns), 'sysctl', '-qw', ...settings]);
   return code === 0;
 }

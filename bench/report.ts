@@ -25,7 +25,7 @@ function main(argv: readonly string[]): void {
   const [file] = positionals;
   if (file === undefined || positionals.length > 1) throw new Error('give one result file');
   const results = JSON.parse(readFileSync(file, 'utf8')) as Results;
-  if (results.format !== 1) throw new Error(`${file} is of format ${results.format}, not 1`);
+  if (results.format !== 2) throw new Error(`${file} is of format ${results.format}, not 2`);
   const markdown = toMarkdown(results);
   if (values.into === undefined) process.stdout.write(`${markdown}\n`);
   else insert(values.into, markdown, file);

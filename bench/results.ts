@@ -1,12 +1,14 @@
 /** What a run of the bench writes to its JSON file, and the report reads. Times in ns or ms, as the names say. */
 
 export interface Results {
-  readonly format: 1;
+  readonly format: 2;
   readonly takenAt: string;
   readonly isQuick: boolean;
   readonly weft: { readonly version: string; readonly commit: string; readonly isModified: boolean };
   readonly machine: Machine;
   readonly packetCost: readonly PacketScenario[];
+  readonly variants: readonly VariantFigures[];
+  readonly broadcast: readonly BroadcastFigures[];
   readonly controlPlane: readonly ControlPlaneFigures[];
   readonly propagation: readonly PropagationFigures[];
   /** Not in files from before it was measured. */
@@ -32,10 +34,12 @@ export interface Missing {
 
 export type Mode = 'udp' | 'rr' | 'tcprr' | 'stream';
 
+/** Two nodes, or two containers of one node; the emulated card is explained in packet-cost.ts. */
+export type Place = 'between nodes' | 'between nodes, IPv6 inside' | 'emulated network card' | 'on one node';
+
 /** Several paths measured in turn by one thread, in several runs. */
 export interface PacketScenario {
-  /** Two nodes, or two containers of one node. */
-  readonly place: 'between nodes' | 'on one node';
+  readonly place: Place;
   readonly mode: Mode;
   readonly bytes: number;
   readonly roundsPerRun: number;
@@ -46,7 +50,26 @@ export interface PathFigures {
   /** The median of each run, in ns per datagram, exchange or write. */
   readonly medianNs: readonly number[];
   readonly p99Ns: readonly number[];
+  /** Mean size of the packets that reached the receiving end's device, acknowledgements of the other end not among them. */
+  readonly packetBytes: readonly number[];
   readonly samples: number;
+  readonly lost: number;
+}
+
+/** The programs with something changed or left out, against the programs as they are. UDP, one way, 64 bytes. */
+export interface VariantFigures {
+  readonly title: string;
+  /** Of the programs as they are, run by run. */
+  readonly baseNs: readonly number[];
+  /** What the variant costs more, run by run. */
+  readonly overNs: readonly number[];
+}
+
+/** What one broadcast costs its sender, all copies made and sent, run by run. */
+export interface BroadcastFigures {
+  readonly path: 'weft' | 'kernel';
+  readonly remotes: number;
+  readonly medianNs: readonly number[];
   readonly lost: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * `npm run bench -- [--quick] [--out results/FILE.json] [--only packets|control|paths]`: measures, writes the file, prints
- * the tables. All traffic is between namespaces the run makes itself, is bounded, and ends with it. Keep the machine
- * quiet meanwhile; the file says how busy it was.
+ * `npm run bench -- [--quick] [--out results/FILE.json] [--only PART,...]`: measures, writes the file, prints the tables.
+ * Parts: packets, variants, broadcast, paths, control, propagation; all take about ten minutes. All traffic is between namespaces the
+ * run makes itself, is bounded, and ends with it. Keep the machine quiet meanwhile; the file says how busy it was.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -9,17 +9,19 @@ import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { currentLoad, describeMachine, describeWeft } from './machine.ts';
 import { buildMeter } from './meter.ts';
-import type { ControlPlaneFigures, Missing, PropagationFigures, Results } from './results.ts';
+import type { ControlPlaneFigures, PropagationFigures, Results } from './results.ts';
+import { measureBroadcast } from './scenarios/broadcast.ts';
 import { measureControlPlane } from './scenarios/control-plane.ts';
 import { measurePathMtu } from './scenarios/mtu.ts';
 import { measurePacketCost } from './scenarios/packet-cost.ts';
 import { measurePropagation } from './scenarios/propagation.ts';
+import { measureVariants } from './scenarios/variants.ts';
 import { toMarkdown } from './tables.ts';
 import { openWorkshop, type Workshop } from './workshop.ts';
 
 interface Plan {
   readonly isQuick: boolean;
-  readonly only: string | undefined;
+  readonly parts: ReadonlySet<Part>;
   readonly runs: number;
   readonly share: number;
   /** Endpoints: in one row of figures, in all, and for the spreading of news. */
@@ -32,23 +34,30 @@ interface Plan {
 const full = { isQuick: false, runs: 6, share: 1, count: 200, total: 1_000, news: 100, mebibytes: 100 };
 const quick = { isQuick: true, runs: 2, share: 0.1, count: 20, total: 40, news: 10, mebibytes: 10 };
 
-type Measured = Pick<Results, 'packetCost' | 'controlPlane' | 'propagation' | 'pathMtu' | 'missing'>;
+const titles = {
+  packets: 'what a packet costs',
+  variants: 'what each check of the programs costs',
+  broadcast: 'what a broadcast costs',
+  paths: 'streams over paths of different MTU',
+  control: 'attaching a container',
+  propagation: 'spreading the news of an endpoint',
+} as const;
+type Part = keyof typeof titles;
+
+type Measured = Omit<Results, 'format' | 'takenAt' | 'isQuick' | 'weft' | 'machine'>;
 
 async function main(argv: readonly string[]): Promise<void> {
   const { values } = parseArgs({
     args: [...argv],
     options: { quick: { type: 'boolean' }, out: { type: 'string' }, only: { type: 'string' } },
   });
-  if (values.only !== undefined && !['packets', 'control', 'paths'].includes(values.only)) {
-    throw new Error(`--only ${values.only}: give packets, control or paths`);
-  }
-  const plan: Plan = { ...(values.quick === true ? quick : full), only: values.only };
+  const plan: Plan = { ...(values.quick === true ? quick : full), parts: partsOf(values.only) };
   const loadBefore = currentLoad();
   if (loadBefore > 0.5) tell(`the machine is busy (load average ${loadBefore}): figures will scatter`);
   await buildMeter();
   const measured = await measureAll(plan);
   const results: Results = {
-    format: 1,
+    format: 2,
     takenAt: new Date().toISOString(),
     isQuick: plan.isQuick,
     weft: await describeWeft(),
@@ -63,27 +72,47 @@ async function main(argv: readonly string[]): Promise<void> {
   process.stdout.write(`${toMarkdown(results)}\n`);
 }
 
-const parts = {
-  packets: 'what a packet costs',
-  control: 'attaching a container, spreading the news of it',
-  paths: 'streams over paths of different MTU',
-} as const;
+function partsOf(only: string | undefined): ReadonlySet<Part> {
+  const known = Object.keys(titles) as Part[];
+  if (only === undefined) return new Set(known);
+  return new Set(
+    only.split(',').map((name) => {
+      const part = known.find((each) => each === name);
+      if (part === undefined) throw new Error(`--only ${only}: parts are ${known.join(', ')}`);
+      return part;
+    }),
+  );
+}
 
 /** Each part in a workshop of its own: what one leaves running must not disturb the next. */
 async function measureAll(plan: Plan): Promise<Measured> {
-  const isWanted = (part: keyof typeof parts) => plan.only === undefined || plan.only === part;
-  const skipped = Object.entries(parts).filter(([part]) => !isWanted(part as keyof typeof parts));
-  const packets = isWanted('packets')
-    ? await inWorkshop((workshop) => measurePacketCost(workshop, { ...plan, tell }))
-    : { scenarios: [], missing: [] };
-  const pathMtu = isWanted('paths') ? await inWorkshop((workshop) => measurePathMtu(workshop, { ...plan, tell })) : [];
+  const options = { ...plan, tell };
+  const part = <Value>(name: Part, otherwise: Value, work: (workshop: Workshop) => Promise<Value>) =>
+    plan.parts.has(name) ? inWorkshop(work) : otherwise;
+  const nothing = { scenarios: [], figures: [], missing: [] };
+  const packets = await part('packets', nothing, (workshop) => measurePacketCost(workshop, options));
+  const variants = await part('variants', nothing, (workshop) => measureVariants(workshop, options));
+  const broadcast = await part('broadcast', [], (workshop) => measureBroadcast(workshop, options));
+  const pathMtu = await part('paths', [], (workshop) => measurePathMtu(workshop, options));
   const controlPlane: ControlPlaneFigures[] = [];
-  for (const store of isWanted('control') ? (['lmdb', 'consul'] as const) : []) {
-    controlPlane.push(...(await inWorkshop((workshop) => controlPlaneOn(store, workshop, plan))));
+  for (const store of ['lmdb', 'consul'] as const) {
+    controlPlane.push(...(await part('control', [], (workshop) => controlPlaneOn(store, workshop, plan))));
   }
-  const propagation = isWanted('control') ? [await inWorkshop((workshop) => propagationOnConsul(workshop, plan))] : [];
-  const left: readonly Missing[] = skipped.map(([, what]) => ({ what, why: 'left out by --only' }));
-  return { packetCost: packets.scenarios, controlPlane, propagation, pathMtu, missing: [...packets.missing, ...left] };
+  const propagation = await part('propagation', [], async (workshop) => [await propagationOnConsul(workshop, plan)]);
+  const leftOut = (Object.keys(titles) as Part[]).filter((name) => !plan.parts.has(name));
+  return {
+    packetCost: packets.scenarios,
+    variants: variants.figures,
+    broadcast,
+    pathMtu,
+    controlPlane,
+    propagation,
+    missing: [
+      ...packets.missing,
+      ...variants.missing,
+      ...leftOut.map((name) => ({ what: titles[name], why: 'left out by --only' })),
+    ],
+  };
 }
 
 async function inWorkshop<Value>(work: (workshop: Workshop) => Promise<Value>): Promise<Value> {

@@ -1,40 +1,67 @@
 /**
  * Results as Markdown for people. A ratio is the median over the runs of (other's cost / Weft's cost) in one run; in
- * brackets the least and the most of them. Above 1, Weft is cheaper.
+ * brackets the least and the most of them. Above 1, Weft is cheaper; of a limit it is the other way round.
  */
 
-import type { ControlPlaneFigures, Mode, PacketScenario, PathMtuFigures, Percentiles, Results } from './results.ts';
+import type {
+  BroadcastFigures,
+  ControlPlaneFigures,
+  Mode,
+  PacketScenario,
+  PathMtuFigures,
+  Percentiles,
+  Place,
+  Results,
+  VariantFigures,
+} from './results.ts';
 import { median, ratioOf } from './statistics.ts';
 
 interface Column {
   readonly label: string;
   readonly title: string;
+  /** Shown as Weft's cost in terms of its own. */
+  readonly isLimit?: boolean;
 }
 
 interface Table {
-  readonly place: PacketScenario['place'];
+  readonly place: Place;
   readonly title: string;
   readonly weft: string;
   readonly paths: readonly Column[];
   readonly against: readonly Column[];
+  /** Whether the size of the packets that arrive is shown. */
+  readonly hasSizes?: true;
 }
 
+const betweenNodes = {
+  weft: 'weft',
+  paths: [
+    { label: 'underlay', title: 'bare underlay' },
+    { label: 'plain', title: 'forwarded, no tunnel' },
+    { label: 'forward', title: 'routed, no tunnel' },
+    { label: 'weft', title: '**Weft**' },
+    { label: 'kernel_nonf', title: 'vxlan + bridge, br_netfilter off' },
+    { label: 'kernel', title: 'vxlan + bridge, br_netfilter on' },
+  ],
+  against: [
+    { label: 'kernel', title: 'cheaper than with br_netfilter' },
+    { label: 'kernel_nonf', title: 'cheaper than without' },
+    { label: 'plain', title: 'of the cost of forwarding', isLimit: true },
+  ],
+} as const;
+const without = (columns: readonly Column[], ...labels: readonly string[]) =>
+  columns.filter(({ label }) => !labels.includes(label));
+
 const tables: readonly Table[] = [
+  { place: 'between nodes', title: 'Between containers of two nodes', ...betweenNodes },
+  { place: 'between nodes, IPv6 inside', title: 'The same, by IPv6 between the containers', ...betweenNodes },
   {
-    place: 'between nodes',
-    title: 'Between containers of two nodes',
+    place: 'emulated network card',
+    title: 'The same through an emulated network card: sent in packets of the wire, put together by the receiver',
     weft: 'weft',
-    paths: [
-      { label: 'underlay', title: 'bare underlay' },
-      { label: 'forward', title: 'routed, no tunnel' },
-      { label: 'weft', title: '**Weft**' },
-      { label: 'kernel_nonf', title: 'vxlan + bridge, br_netfilter off' },
-      { label: 'kernel', title: 'vxlan + bridge, br_netfilter on' },
-    ],
-    against: [
-      { label: 'kernel', title: 'cheaper than with br_netfilter' },
-      { label: 'kernel_nonf', title: 'cheaper than without' },
-    ],
+    paths: without(betweenNodes.paths, 'plain', 'forward'),
+    against: without(betweenNodes.against, 'plain'),
+    hasSizes: true,
   },
   {
     place: 'on one node',
@@ -55,6 +82,8 @@ export function toMarkdown(results: Results): string {
   return [
     ...heading(results),
     ...tables.flatMap((table) => packetTable(table, results.packetCost)),
+    ...broadcastTable(results.broadcast),
+    ...variantTable(results.variants),
     ...controlPlaneTable(results.controlPlane),
     ...propagationTable(results),
     ...pathMtuTable(results.pathMtu ?? []),
@@ -87,9 +116,10 @@ function packetTable(table: Table, all: readonly PacketScenario[]): readonly str
       row([
         describe(scenario),
         ...table.paths.map(({ label }) => cost(scenario, label)),
-        ...table.against.map(({ label }) => ratio(scenario, label, table.weft)),
+        ...table.against.map((column) => ratio(scenario, column, table.weft)),
       ]),
     ),
+    ...(table.hasSizes ? scenarios.map((scenario) => sizeRow(table, scenario)) : []),
     '',
     ...losses(scenarios),
   ];
@@ -114,11 +144,20 @@ function cost({ mode, bytes, paths }: PacketScenario, label: string): string {
   return mode === 'stream' ? `${((bytes * 8) / ns).toFixed(1)} Gbit/s` : `${(ns / 1000).toFixed(2)} µs`;
 }
 
-function ratio({ paths }: PacketScenario, label: string, weft: string): string {
+function ratio({ paths }: PacketScenario, { label, isLimit = false }: Column, weft: string): string {
   const [own, other] = [paths[weft], paths[label]];
   if (own === undefined || other === undefined) return absent;
-  const { median: middle, least, most } = ratioOf(other.medianNs, own.medianNs);
+  const [above, below] = isLimit ? [own, other] : [other, own];
+  const { median: middle, least, most } = ratioOf(above.medianNs, below.medianNs);
   return `**${middle.toFixed(2)}x** (${least.toFixed(2)}–${most.toFixed(2)})`;
+}
+
+function sizeRow({ paths, against }: Table, scenario: PacketScenario): string {
+  const size = ({ label }: Column) => {
+    const figures = scenario.paths[label];
+    return figures === undefined ? absent : `${(median(figures.packetBytes) / 1000).toFixed(1)} kB`;
+  };
+  return row(['mean packet at the receiver', ...paths.map(size), ...against.map(() => '')]);
 }
 
 /** Packets that did not arrive make a median a lie, so they are told. */
@@ -129,6 +168,40 @@ function losses(scenarios: readonly PacketScenario[]): readonly string[] {
       .map(([label, { lost, samples }]) => `${describe(scenario)}, ${label}: ${lost} lost beside ${samples} samples.`),
   );
   return lines.length === 0 ? [] : [...lines, ''];
+}
+
+function broadcastTable(figures: readonly BroadcastFigures[]): readonly string[] {
+  if (figures.length === 0) return [];
+  const own = figures.filter(({ path }) => path === 'weft');
+  return [
+    '**One broadcast, all copies made and sent**',
+    '',
+    ...head(['remote nodes', '**Weft**', 'vxlan + bridge, br_netfilter on', 'cheaper']),
+    ...own.map(({ remotes, medianNs }) => {
+      const other = figures.find((each) => each.path === 'kernel' && each.remotes === remotes);
+      const us = (values: readonly number[]) => `${(median(values) / 1000).toFixed(0)} µs`;
+      if (other === undefined) return row([String(remotes), us(medianNs), absent, absent]);
+      const { median: middle } = ratioOf(other.medianNs, medianNs);
+      return row([String(remotes), us(medianNs), us(other.medianNs), `${middle.toFixed(2)}x`]);
+    }),
+    '',
+  ];
+}
+
+function variantTable(figures: readonly VariantFigures[]): readonly string[] {
+  const [base, ...others] = figures;
+  if (base === undefined) return [];
+  return [
+    `**What checks and choices cost: UDP, one way, 64 bytes, ${(median(base.baseNs) / 1000).toFixed(2)} µs as it is**`,
+    '',
+    ...head(['changed programs', 'ns more', 'per cent', 'least to most ns']),
+    ...others.map(({ title, baseNs, overNs }) => {
+      const share = (100 * median(overNs)) / median(baseNs);
+      const range = `${Math.min(...overNs)} to ${Math.max(...overNs)}`;
+      return row([title, median(overNs).toFixed(0), share.toFixed(1), range]);
+    }),
+    '',
+  ];
 }
 
 function controlPlaneTable(rows: readonly ControlPlaneFigures[]): readonly string[] {
