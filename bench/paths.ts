@@ -15,6 +15,7 @@
  * plain is laid by standing.ts. Every path has an IPv4 and an IPv6 address inside.
  */
 
+import type { Family } from '../src/core/address.ts';
 import { attempt, run } from '../test/kit/command.ts';
 import { insideNetns, ipBatch, sysctl } from '../test/kit/netns.ts';
 import { joinNetwork, type Member } from './attach.ts';
@@ -35,10 +36,15 @@ export interface WeftPaths {
   readonly host: string;
 }
 
-const mtuBytes = 1450;
+/** Of containers, by the family of the tunnels between them. */
+const mtus = { ipv4: 1450, ipv6: 1430 } as const;
+const mtuBytes = mtus.ipv4;
 const macs = ['02:42:0a:4c:00:01', '02:42:0a:4c:00:02'] as const;
 const addresses = ['10.76.0.1', '10.76.0.2'] as const;
 const addresses6 = ['fd00:76::1', 'fd00:76::2'] as const;
+/** Weft networks of one store, so two of them. */
+const subnets = { ipv4: '10.77.0.0/24', ipv6: '10.78.0.0/24' } as const;
+const nodeAddresses6 = ['fd00:75::1', 'fd00:75::2'] as const;
 
 export async function underlay(workshop: Workshop): Promise<LaidPath> {
   const nodes = await workshop.nodePair('u');
@@ -55,9 +61,9 @@ export async function forward(workshop: Workshop): Promise<LaidPath> {
       `link add p0 mtu ${mtuBytes} up type veth peer name eth0 mtu ${mtuBytes} netns ${containers[i]}`,
       `address add 10.76.${i}.1/24 dev p0`,
       `address add fd00:76:${i}::1/64 dev p0 nodad`,
-      `address add fd00:75::${i + 1}/64 dev eth0 nodad`,
+      `address add ${nodeAddresses6[i]}/64 dev eth0 nodad`,
       `route add 10.76.${1 - i}.0/24 via ${peer?.address}`,
-      `route add fd00:76:${1 - i}::/64 via fd00:75::${2 - i}`,
+      `route add fd00:76:${1 - i}::/64 via ${nodeAddresses6[1 - i]}`,
     ]);
     await sysctl(node.netns, ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
     await ipBatch(containers[i], [
@@ -72,19 +78,24 @@ export async function forward(workshop: Workshop): Promise<LaidPath> {
 }
 
 /** @returns null when this kernel has no br_netfilter and it was asked for */
-export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'): Promise<LaidPath | null> {
-  const id = label === 'kernel' ? 'k' : 'o';
-  const nodes = await workshop.nodePair(id);
+export async function kernel(
+  workshop: Workshop,
+  label: 'kernel' | 'kernel_nonf',
+  over: Family = 'ipv4',
+): Promise<LaidPath | null> {
+  const id = (label === 'kernel' ? 'k' : 'o') + (over === 'ipv6' ? '6' : '');
+  const nodes = await nodePairOf(workshop, id, over);
   const containers = [await workshop.namespace(`${id}c1`), await workshop.namespace(`${id}c2`)] as const;
   for (const i of [0, 1] as const) {
-    const { netns, address } = nodes[i];
-    await addBridge(netns);
-    await plugIntoBridge({ netns, port: 'p0' }, containers[i], i);
+    const { netns, tunnel } = nodes[i];
+    await addBridge(netns, mtus[over]);
+    await plugIntoBridge({ netns, port: 'p0', mtu: mtus[over] }, containers[i], i);
+    const checksums = over === 'ipv6' ? 'udp6zerocsumtx udp6zerocsumrx' : 'noudpcsum';
     await ipBatch(netns, [
-      `link add vx0 type vxlan id 42 dstport 4789 local ${address} dev eth0 nolearning noudpcsum`,
+      `link add vx0 mtu ${mtus[over]} type vxlan id 42 dstport 4789 local ${tunnel} dev eth0 nolearning ${checksums}`,
       'link set vx0 master br0 up',
     ]);
-    const peer = nodes[1 - i]?.address ?? '';
+    const peer = nodes[1 - i]?.tunnel ?? '';
     await run([...insideNetns(netns), 'bridge', 'fdb', 'add', macs[1 - i] ?? '', 'dev', 'vx0', 'dst', peer]);
     if (!(await setBridgeNetfilter(netns, label === 'kernel')) && label === 'kernel') return null;
   }
@@ -92,10 +103,13 @@ export async function kernel(workshop: Workshop, label: 'kernel' | 'kernel_nonf'
 }
 
 /** Three containers on two nodes: one path between nodes and one on the first node. */
-export async function weft({ lab, nodePair }: Workshop, id: string): Promise<WeftPaths> {
-  const nodes = await nodePair(id);
-  const options = { store: lab.embeddedStore, subnet: '10.77.0.0/24', args: ['--vtep', 'eth0'] };
-  const [one, other] = [await joinNetwork(nodes[0], options), await joinNetwork(nodes[1], options)];
+export async function weft(workshop: Workshop, id: string, over: Family = 'ipv4'): Promise<WeftPaths> {
+  const nodes = await nodePairOf(workshop, id, over);
+  const join = (i: 0 | 1) => {
+    const args = ['--vtep', nodes[i].tunnel];
+    return joinNetwork(nodes[i].node, { store: workshop.lab.embeddedStore, subnet: subnets[over], args });
+  };
+  const [one, other] = [await join(0), await join(1)];
   const [first, third] = [await one.hand.run(one.network), await one.hand.run(one.network)];
   const second = await other.hand.run(other.network);
   // IPv6 by addresses that need no network of theirs: a container may send from any address of its link.
@@ -116,6 +130,17 @@ export async function weft({ lab, nodePair }: Workshop, id: string): Promise<Wef
   };
 }
 
+/** Nodes with their addresses as ends of tunnels. */
+async function nodePairOf(workshop: Workshop, id: string, over: Family) {
+  const nodes = await workshop.nodePair(id);
+  const end = async (i: 0 | 1) => {
+    const { netns, address } = nodes[i];
+    if (over === 'ipv6') await ipBatch(netns, [`address add ${nodeAddresses6[i]}/64 dev eth0 nodad`]);
+    return { node: nodes[i], netns, tunnel: over === 'ipv6' ? nodeAddresses6[i] : address };
+  };
+  return [await end(0), await end(1)] as const;
+}
+
 export async function veth(workshop: Workshop): Promise<LaidPath> {
   const ends = [await workshop.namespace('v1'), await workshop.namespace('v2')] as const;
   await run(['ip', 'link', 'add', 'eth0', 'netns', ends[0], 'type', 'veth', 'peer', 'name', 'eth0', 'netns', ends[1]]);
@@ -133,8 +158,9 @@ export async function veth(workshop: Workshop): Promise<LaidPath> {
 export async function bridge(workshop: Workshop): Promise<LaidPath | null> {
   const node = await workshop.namespace('b');
   const containers = [await workshop.namespace('bc1'), await workshop.namespace('bc2')] as const;
-  await addBridge(node);
-  for (const i of [0, 1] as const) await plugIntoBridge({ netns: node, port: `p${i}` }, containers[i], i);
+  await addBridge(node, mtuBytes);
+  for (const i of [0, 1] as const)
+    await plugIntoBridge({ netns: node, port: `p${i}`, mtu: mtuBytes }, containers[i], i);
   if (!(await setBridgeNetfilter(node, true))) return null;
   return laid('bridge', containers, [addresses[1], addresses6[1]], []);
 }
@@ -149,18 +175,18 @@ function laid(
 }
 
 /** Snooping off: there is nothing to snoop, and Docker's overlay has none either. */
-function addBridge(netns: string): Promise<void> {
-  return ipBatch(netns, [`link add br0 mtu ${mtuBytes} up type bridge forward_delay 0 mcast_snooping 0`]);
+function addBridge(netns: string, mtu: number): Promise<void> {
+  return ipBatch(netns, [`link add br0 mtu ${mtu} up type bridge forward_delay 0 mcast_snooping 0`]);
 }
 
 /** With the other container's addresses known for good, so that no question for them falls into the measurement. */
 async function plugIntoBridge(
-  at: { readonly netns: string; readonly port: string },
+  at: { readonly netns: string; readonly port: string; readonly mtu: number },
   container: string,
   i: 0 | 1,
 ): Promise<void> {
   await ipBatch(at.netns, [
-    `link add ${at.port} mtu ${mtuBytes} type veth peer name eth0 address ${macs[i]} mtu ${mtuBytes} netns ${container}`,
+    `link add ${at.port} mtu ${at.mtu} type veth peer name eth0 address ${macs[i]} mtu ${at.mtu} netns ${container}`,
     `link set ${at.port} master br0 up`,
   ]);
   await ipBatch(container, [

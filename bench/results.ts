@@ -35,7 +35,12 @@ export interface Missing {
 export type Mode = 'udp' | 'rr' | 'tcprr' | 'stream';
 
 /** Two nodes, or two containers of one node; the emulated card is explained in packet-cost.ts. */
-export type Place = 'between nodes' | 'between nodes, IPv6 inside' | 'emulated network card' | 'on one node';
+export type Place =
+  | 'between nodes'
+  | 'between nodes, IPv6 inside'
+  | 'between nodes over IPv6'
+  | 'emulated network card'
+  | 'on one node';
 
 /** Several paths measured in turn by one thread, in several runs. */
 export interface PacketScenario {

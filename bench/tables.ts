@@ -55,6 +55,7 @@ const without = (columns: readonly Column[], ...labels: readonly string[]) =>
 const tables: readonly Table[] = [
   { place: 'between nodes', title: 'Between containers of two nodes', ...betweenNodes },
   { place: 'between nodes, IPv6 inside', title: 'The same, by IPv6 between the containers', ...betweenNodes },
+  { place: 'between nodes over IPv6', title: 'The same, with tunnels over IPv6', ...betweenNodes },
   {
     place: 'emulated network card',
     title: 'The same through an emulated network card: sent in packets of the wire, put together by the receiver',

@@ -33,8 +33,8 @@ const ecn: readonly Edit[] = [
 ];
 const outerHeaders: Edit = [
   'lib/decapsulate.h',
-  '	__be32 first = outer->flags & bpf_htonl(VXLAN_FIRST_BYTE);\n',
-  '	__be32 first = outer->flags & bpf_htonl(VXLAN_FIRST_BYTE);\n\n	if (1)\n		return true;\n',
+  '	return bpf_ntohs(outer->ip.tot_len) == length &&\n',
+  '	if (1)\n		return true;\n	return bpf_ntohs(outer->ip.tot_len) == length &&\n',
 ];
 const checksumLevel: Edit = ['lib/decapsulate.h', '	bpf_csum_level(skb, BPF_CSUM_LEVEL_DEC);\n', ''];
 const marks: readonly Edit[] = [

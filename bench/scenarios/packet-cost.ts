@@ -39,6 +39,7 @@ const stream: Load = { mode: 'stream', bytes: 65_536, rounds: 40 };
 const loads: Readonly<Record<Place, readonly Load[]>> = {
   'between nodes': [...datagrams, ...exchanges, stream],
   'between nodes, IPv6 inside': [...datagrams, ...exchanges, stream],
+  'between nodes over IPv6': [...datagrams.slice(0, 1), ...exchanges, stream],
   'emulated network card': [{ ...stream, rounds: 10 }],
   'on one node': [...datagrams.slice(0, 1), ...exchanges, stream],
 };
@@ -70,6 +71,11 @@ async function layPaths(workshop: Workshop) {
   const without = await kernel(workshop, 'kernel_nonf');
   const onBridge = await bridge(workshop);
   const { remote, local } = await weft(workshop, 'w');
+  const overIpv6 = [
+    (await weft(workshop, 's', 'ipv6')).remote,
+    await kernel(workshop, 'kernel', 'ipv6'),
+    await kernel(workshop, 'kernel_nonf', 'ipv6'),
+  ];
   const floors = [await underlay(workshop), await plain(workshop), await forward(workshop)];
   const why = 'this kernel has no br_netfilter (net.bridge.bridge-nf-call-iptables)';
   const missing: Missing[] = [];
@@ -80,6 +86,7 @@ async function layPaths(workshop: Workshop) {
   const paths: Readonly<Record<Place, readonly LaidPath[]>> = {
     'between nodes': between,
     'between nodes, IPv6 inside': between.map((path) => ({ ...path, address: path.address6 })),
+    'between nodes over IPv6': there([...floors, ...overIpv6]),
     'emulated network card': between.filter(({ label }) => label !== 'plain' && label !== 'forward'),
     'on one node': there([await veth(workshop), local, onBridge]),
   };
