@@ -15,10 +15,9 @@ import type { Config } from './config.ts';
 import { startControlServer } from './control/server.ts';
 import { parseSubnet, type Subnet } from './core/address.ts';
 import type { NodeId } from './core/identity.ts';
-import type { Vtep } from './core/model.ts';
-import { addressesOf, vtepOf } from './core/vtep.ts';
+import { addressesOf } from './core/vtep.ts';
 import { chooseDataPath } from './datapath/select.ts';
-import { chooseVtep, type LocalVtep, readHostNetwork } from './datapath/vtep.ts';
+import { watchUnderlay } from './datapath/underlay.ts';
 import { createPluginServer } from './docker/server.ts';
 import { createEngine } from './engine/engine.ts';
 import { nodeIdentity, openJournal } from './journal/journal.ts';
@@ -32,6 +31,7 @@ import { type Standby, standBy } from './overlay/standby.ts';
 import type { Engine } from './ports/engine.ts';
 import type { Journal } from './ports/journal.ts';
 import type { Log } from './ports/log.ts';
+import type { Underlay } from './ports/underlay.ts';
 import { requireStartable } from './preflight.ts';
 import { createIcmpProber } from './probe/icmp.ts';
 import { createScope, type Scope } from './scope.ts';
@@ -58,30 +58,28 @@ export async function runDaemon(config: Config): Promise<void> {
 }
 
 /** What this node is by itself, before it has asked the store: opened once, however often joining is tried. */
-interface Place {
+interface Ground {
   readonly id: NodeId;
-  readonly vtep: Vtep;
-  readonly local: LocalVtep;
+  readonly underlay: Underlay;
   readonly netlink: Netlink;
   readonly journal: Journal;
 }
 
-async function takePlace(config: Config, scope: Scope): Promise<Place> {
+async function takeGround(config: Config, { log, scope }: Surroundings): Promise<Ground> {
   const netlink = scope.own(await openNetlink(), (each) => each.close());
-  const local = chooseVtep(config.vtep, await readHostNetwork(netlink));
-  const vtep = vtepOf(local.addresses, config.port);
+  const watching = await watchUnderlay(config.vtep, config.port, { netlink, log });
+  const underlay = scope.own(watching, (each) => each.close());
   const journal = await openJournal(config.stateDir);
   const id = await nodeIdentity(config.stateDir);
-  return { id, vtep, local, netlink, journal };
+  return { id, underlay, netlink, journal };
 }
 
 async function startOverlay(config: Config, log: Log, scope: Scope): Promise<Standby> {
-  const place = await takePlace(config, scope);
-  const open = () => openOverlay(config, place, log);
+  const ground = await takeGround(config, { log, scope });
+  const open = () => openOverlay(config, ground, log);
   if (!config.waitForStore) return scope.own(alwaysThere(await open()), (each) => each.close());
-  const { id, vtep } = place;
-  const { address, port, alternate } = vtep;
-  const node = { id, name: config.node, vtep: address, port, alternate, epoch: 0 };
+  const { address, port, alternate } = ground.underlay.place().vtep;
+  const node = { id: ground.id, name: config.node, vtep: address, port, alternate, epoch: 0 };
   const waiting = { node, version: readVersion(), storeKind: config.store.kind };
   return scope.own(await standBy(open, waiting, log), (each) => each.close());
 }
@@ -91,13 +89,13 @@ function alwaysThere(overlay: Overlay): Standby {
 }
 
 /** Joins the cluster. What it opened is closed again when that fails, else with the overlay. */
-async function openOverlay(config: Config, { id, vtep, local, netlink, journal }: Place, log: Log): Promise<Overlay> {
+async function openOverlay(config: Config, { id, underlay, netlink, journal }: Ground, log: Log): Promise<Overlay> {
   const scope = createScope();
   try {
     const token = config.storeToken?.reveal();
     const store = scope.own(await openStore(config.store, { token }), (each) => each.close());
-    const options = { vtep, bpfDir: config.bpfDir, netlink, log };
     const openDataPath = async () => {
+      const options = { vtep: underlay.place().vtep, bpfDir: config.bpfDir, netlink, log };
       const dataPath = scope.own(await chooseDataPath(config.dataPath, options), (each) => each.close());
       log.info({ dataPath: dataPath.reason }, 'data path chosen');
       return dataPath;
@@ -105,9 +103,9 @@ async function openOverlay(config: Config, { id, vtep, local, netlink, journal }
     const stopping = new AbortController();
     const probe = scope.own(createIcmpProber(stopping.signal), () => stopping.abort());
     const overlay = await createOverlay(
-      { store, codecs, journal, openDataPath, probe, engine: engineOf(config), log },
+      { store, codecs, journal, openDataPath, underlay, probe, engine: engineOf(config), log },
       {
-        node: { id, name: config.node, vtep, mtuBytes: local.mtuBytes },
+        node: { id, name: config.node },
         process: processIdentity(),
         version: readVersion(),
         poolRanges: config.pools,
@@ -116,7 +114,8 @@ async function openOverlay(config: Config, { id, vtep, local, netlink, journal }
         hostSubnets: () => hostSubnets(netlink),
       },
     );
-    log.info({ vtep: addressesOf(vtep).join(), port: vtep.port, device: local.devices.join() }, 'node joined');
+    const { vtep } = underlay.place();
+    log.info({ vtep: addressesOf(vtep).join(), port: vtep.port }, 'node joined');
     scope.own(overlay, (each) => each.close());
     return { ...overlay, close: () => scope.close() };
   } catch (error) {
@@ -166,7 +165,7 @@ function processIdentity(): ProcessIdentity {
 async function hostSubnets(netlink: Netlink): Promise<readonly Subnet[]> {
   const routes = await netlink.routes();
   return routes
-    .filter(({ destination, table, ifindex }) => destination !== 'default' && table !== localTable && ifindex !== null)
+    .filter(({ destination, table, hops }) => destination !== 'default' && table !== localTable && hops.length > 0)
     .filter(({ destination }) => !destination.startsWith('ff') && !destination.startsWith('fe80'))
     .map(({ destination }) => parseSubnet(destination));
 }

@@ -135,7 +135,7 @@ static __always_inline int send_to_vtep(struct __sk_buff *skb, const struct port
 		if (verdict)
 			return verdict;
 	}
-	return encapsulate(skb, family, port->vni, vtep);
+	return encapsulate(skb, family, port->vni, vtep, id);
 }
 
 static __always_inline int leave(struct __sk_buff *skb, const struct port *port)

@@ -10,7 +10,7 @@ import type { MacAddress } from '../core/mac.ts';
 import { type LinkAddress, listAddresses } from './address.ts';
 import { createBridge } from './bridge.ts';
 import { deleteLink, findLink, type Link, listLinks, setLink } from './link.ts';
-import { type ChosenRoute, listRoutes, type Route, routeTo } from './route.ts';
+import { type ChosenRoute, hopsTo, listRoutes, type NextHop, type Route, type RouteOptions, routeTo } from './route.ts';
 import { addRule, deleteRule, listRules, type Rule } from './rule.ts';
 import { openRequestSocket, type RequestOptions } from './socket.ts';
 import { createVethPair, type VethPair } from './veth.ts';
@@ -37,7 +37,8 @@ export type Netlink = {
   deleteLink(name: string, options?: RequestOptions): Promise<boolean>;
   addresses(options?: RequestOptions): Promise<readonly LinkAddress[]>;
   /** errno ENETUNREACH when there is no route; see `route.ts` for the others. */
-  routeTo(address: Address, options?: RequestOptions): Promise<ChosenRoute>;
+  routeTo(address: Address, options?: RouteOptions): Promise<ChosenRoute>;
+  hopsTo(address: Address, options?: RouteOptions): Promise<readonly NextHop[]>;
   routes(options?: RequestOptions): Promise<readonly Route[]>;
   /** Of policy routing: our own, told by their protocol number. */
   rules(options?: RequestOptions): Promise<readonly Rule[]>;
@@ -64,6 +65,7 @@ export async function openNetlink(): Promise<Netlink> {
     deleteLink: (name, options) => deleteLink(socket, name, options),
     addresses: (options) => listAddresses(socket, options),
     routeTo: (address, options) => routeTo(socket, address, options),
+    hopsTo: (address, options) => hopsTo(socket, address, options),
     routes: (options) => listRoutes(socket, options),
     rules: (options) => listRules(socket, options),
     addRule: (rule, options) => addRule(socket, rule, options),

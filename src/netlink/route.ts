@@ -29,14 +29,23 @@ export type ChosenRoute = {
   readonly isLocal: boolean;
 };
 
-/** One entry of a routing table. Of several next hops, the first. */
+export type NextHop = {
+  readonly ifindex: number;
+  /** Of either family; null when the destination is on the link. */
+  readonly gateway: Address | null;
+  /** Its share among the hops of the route, 1 to 256. */
+  readonly weight: number;
+  /** Its device is down, or has no carrier. */
+  readonly isDead: boolean;
+};
+
+/** One entry of a routing table. */
 export type Route = {
   /** `ADDRESS/LENGTH`, or `default`. */
   readonly destination: string;
   readonly family: 'ipv4' | 'ipv6';
-  /** Null for a route that leads nowhere (blackhole, unreachable, prohibit). */
-  readonly ifindex: number | null;
-  readonly gateway: Address | null;
+  /** None for a route that leads nowhere (blackhole, unreachable, prohibit). */
+  readonly hops: readonly NextHop[];
   readonly metric: number;
   readonly table: number;
 };
@@ -45,6 +54,7 @@ export type Route = {
 export const routeMessage = { new: 24, delete: 25, get: 26 } as const;
 const attribute = {
   destination: 1,
+  source: 2,
   oif: 4,
   gateway: 5,
   priority: 6,
@@ -65,21 +75,45 @@ const refusals: Readonly<Record<number, string>> = {
 };
 export const localTable = 255;
 const clonedFlag = 0x200;
+/** Answer with the entry of the table, not with what follows from it for one packet. */
+const matchFlag = 0x2000;
+/** RTNH_F_DEAD and RTNH_F_LINKDOWN. */
+const deadFlags = 0x1 | 0x10;
 const headBytes = 12;
+const nextHopBytes = 8;
 
 /**
- * Where a packet for `address` goes.
+ * Where a packet for `address` goes, sent from `source` when that is given: rules may tell sources apart.
  * @throws NETLINK_FAILED with errno ENETUNREACH (no route), EHOSTUNREACH, EACCES or EINVAL (a route that refuses:
  *   unreachable, prohibit, blackhole), EADDRNOTAVAIL (no address to send from)
  */
-export async function routeTo(socket: NetlinkSocket, address: Address, options?: RequestOptions): Promise<ChosenRoute> {
+export async function routeTo(
+  socket: NetlinkSocket,
+  address: Address,
+  { source, ...options }: RouteOptions = {},
+): Promise<ChosenRoute> {
   const name = `get route to ${address}`;
-  const [message] = await socket.request({ name, type: routeMessage.get, payload: encodeRouteQuery(address) }, options);
+  const payload = encodeRouteQuery({ address, source });
+  const [message] = await socket.request({ name, type: routeMessage.get, payload }, options);
   if (message === undefined) throw overlayError('NETLINK_FAILED', { request: name, errno: 'ENETUNREACH' });
   const chosen = decodeChosenRoute(message);
   if (typeof chosen === 'string') throw overlayError('NETLINK_FAILED', { request: name, errno: chosen });
   return chosen;
 }
+
+/** The next hops of the route that `routeTo` follows: more than one where the kernel would spread flows. @throws the same */
+export async function hopsTo(
+  socket: NetlinkSocket,
+  address: Address,
+  { source, ...options }: RouteOptions = {},
+): Promise<readonly NextHop[]> {
+  const payload = encodeRouteQuery({ address, source, flags: matchFlag });
+  const request = { name: `get next hops to ${address}`, type: routeMessage.get, payload };
+  const [message] = await socket.request(request, options);
+  return message === undefined ? [] : hopsOf(message);
+}
+
+export type RouteOptions = RequestOptions & { readonly source?: Address | undefined };
 
 /** Every IPv4 and IPv6 route of every table, the local ones (table 255) included. @throws NETLINK_FAILED */
 export async function listRoutes(socket: NetlinkSocket, options?: RequestOptions): Promise<readonly Route[]> {
@@ -88,12 +122,24 @@ export async function listRoutes(socket: NetlinkSocket, options?: RequestOptions
   return messages.map(decodeRoute).filter((route) => route !== null);
 }
 
-export function encodeRouteQuery(address: Address): Buffer {
+interface RouteQuery {
+  readonly address: Address;
+  readonly source?: Address | undefined;
+  readonly flags?: number;
+}
+
+export function encodeRouteQuery({ address, source, flags = 0 }: RouteQuery): Buffer {
   const destination = addressBytes(address);
   const head = Buffer.alloc(headBytes);
   head.writeUInt8(familyNumbers[destination.length === 4 ? 4 : 16], 0);
   head.writeUInt8(destination.length * 8, 1);
-  return Buffer.concat([head, encodeAttributes([bytes(attribute.destination, destination)])]);
+  head.writeUInt32LE(flags, 8);
+  const attributes = [bytes(attribute.destination, destination)];
+  if (source !== undefined) {
+    head.writeUInt8(destination.length * 8, 2);
+    attributes.push(bytes(attribute.source, addressBytes(source)));
+  }
+  return Buffer.concat([head, encodeAttributes(attributes)]);
 }
 
 /** The errno by name where the answer is a refusal: IPv6 describes such routes instead of failing. */
@@ -102,7 +148,8 @@ export function decodeChosenRoute({ payload }: NetlinkMessage): ChosenRoute | st
   const refusal = refusals[type];
   if (refusal !== undefined) return refusal;
   const attributes = decodeAttributes(payload.subarray(headBytes));
-  const source = readBytes(attributes, attribute.preferredSource);
+  // Not repeated when it is the one that was asked for.
+  const source = readBytes(attributes, attribute.preferredSource) ?? readBytes(attributes, attribute.source);
   const ifindex = readU32(attributes, attribute.oif);
   if (ifindex === null) return 'ENETUNREACH';
   if (source === null) return 'EADDRNOTAVAIL';
@@ -122,25 +169,33 @@ export function decodeRoute({ payload }: NetlinkMessage): Route | null {
   const attributes = decodeAttributes(payload.subarray(headBytes));
   const prefix = payload.readUInt8(1);
   const destination = readBytes(attributes, attribute.destination);
-  const hop = firstHop(attributes);
   return {
     destination: destination === null ? 'default' : `${addressFromBytes(destination)}/${prefix}`,
     family,
-    ifindex: hop.ifindex,
-    gateway: hop.gateway,
+    hops: hopsOf({ payload }),
     metric: readU32(attributes, attribute.priority) ?? 0,
     table: readU32(attributes, attribute.table) ?? payload.readUInt8(4),
   };
 }
 
-function firstHop(attributes: Attributes): Pick<Route, 'ifindex' | 'gateway'> {
-  // struct rtnexthop: length u16, flags u8, hops u8, ifindex i32, then attributes of its own.
-  const hops = readBytes(attributes, attribute.multipath);
-  if (hops === null || hops.length < 8) {
-    return { ifindex: readU32(attributes, attribute.oif), gateway: gatewayOf(attributes) };
+/** `struct rtnexthop`: length u16, flags u8, weight - 1 u8, ifindex i32, then attributes of its own. */
+function hopsOf({ payload }: Pick<NetlinkMessage, 'payload'>): readonly NextHop[] {
+  const attributes = decodeAttributes(payload.subarray(headBytes));
+  const multipath = readBytes(attributes, attribute.multipath);
+  if (multipath === null) {
+    const ifindex = readU32(attributes, attribute.oif);
+    const isDead = (payload.readUInt32LE(8) & deadFlags) !== 0;
+    return ifindex === null ? [] : [{ ifindex, gateway: gatewayOf(attributes), weight: 1, isDead }];
   }
-  const own = decodeAttributes(hops.subarray(8, hops.readUInt16LE(0)));
-  return { ifindex: hops.readInt32LE(4), gateway: gatewayOf(own) };
+  const hops: NextHop[] = [];
+  for (let rest = multipath; rest.length >= nextHopBytes; ) {
+    const length = Math.max(nextHopBytes, rest.readUInt16LE(0));
+    const own = decodeAttributes(rest.subarray(nextHopBytes, length));
+    const [flags, weight] = [rest.readUInt8(2), rest.readUInt8(3) + 1];
+    hops.push({ ifindex: rest.readInt32LE(4), gateway: gatewayOf(own), weight, isDead: (flags & deadFlags) !== 0 });
+    rest = rest.subarray((length + 3) & ~3);
+  }
+  return hops;
 }
 
 /** RTA_GATEWAY has the route's own family; RTA_VIA, for a gateway of the other, names it first. */

@@ -20,6 +20,7 @@ import type { Log } from '../ports/log.ts';
 import type { PathProbe } from '../ports/path-probe.ts';
 import type { Codecs } from '../ports/records.ts';
 import type { Store } from '../ports/store.ts';
+import type { Underlay } from '../ports/underlay.ts';
 import { createAddresses } from './addresses.ts';
 import { createAllocations } from './allocations.ts';
 import { createBackground } from './background.ts';
@@ -35,6 +36,7 @@ import { timeLimit } from './limit.ts';
 import { loadLocal } from './local.ts';
 import { createLocalNetworks, usesPool } from './local-networks.ts';
 import { serveMisses } from './misses.ts';
+import { followUnderlay } from './moving.ts';
 import { createNetworks } from './networks.ts';
 import { createOwners } from './owners.ts';
 import { createPaths } from './paths.ts';
@@ -55,6 +57,7 @@ export interface OverlayParts {
   readonly journal: Journal;
   /** Called once this node's place in the cluster is taken: a daemon that may not run touches no kernel. */
   openDataPath(): Promise<DataPath>;
+  readonly underlay: Underlay;
   readonly probe: PathProbe;
   /** Whose plugin this is; null: it is not asked. */
   readonly engine: Engine | null;
@@ -62,7 +65,7 @@ export interface OverlayParts {
 }
 
 export interface OverlaySettings {
-  readonly node: Omit<Node, 'epoch'>;
+  readonly node: Pick<Node, 'id' | 'name'>;
   readonly process: ProcessIdentity;
   readonly version: string;
   readonly poolRanges: Readonly<Record<'ipv4' | 'ipv6', PoolRange>>;
@@ -87,7 +90,7 @@ const startLimitMs = 10_000;
 
 /** Takes this node's place in the cluster, adopts what the data path holds, and serves verbs. */
 export async function createOverlay(parts: OverlayParts, settings: OverlaySettings): Promise<Overlay> {
-  const { store, codecs, journal, probe, log } = parts;
+  const { store, codecs, journal, underlay, probe, log } = parts;
   const { node: self } = settings;
   const records = createRecords(store, codecs);
   const local = await loadLocal(journal, settings.process.boot);
@@ -99,7 +102,10 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
         await publisher.publish(network.key);
       });
   };
-  const presence = await createPresence(records, self, settings.process, { log, onRegained: republish });
+  const presence = await createPresence(records, { ...self, ...underlay.place() }, settings.process, {
+    log,
+    onRegained: republish,
+  });
   const dataPath = await parts.openDataPath().catch(async (error: unknown) => {
     await presence.abandon();
     throw error;
@@ -119,7 +125,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   const model = (): Model => ({
     self: self.id,
     networks: local.overlays(),
-    remote: reachable(self.vtep, directory.memberships()),
+    remote: reachable(presence.node.vtep, directory.memberships()),
     local: local.joined(),
     pathMtus: paths.mtus(),
   });
@@ -127,14 +133,15 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     probe,
     log,
     intervalMs: settings.probeIntervalMs,
-    mtuBytes: self.mtuBytes,
-    vteps: () => otherNodes(self, directory.nodes()).flatMap(({ vtep }) => towards(self.vtep, vtep)?.address ?? []),
+    mtuBytes: () => presence.node.mtuBytes,
+    vteps: () =>
+      otherNodes(self, directory.nodes()).flatMap(({ vtep }) => towards(presence.node.vtep, vtep)?.address ?? []),
     onChange: () => reconciler.request(),
   });
   const reconciler = createReconciler(dataPath, model, log);
   const publisher = createPublisher(records, {
     self: self.id,
-    vtep: self.vtep,
+    vtep: () => presence.node.vtep,
     epoch: presence.node.epoch,
     lease: () => presence.lease(),
     joined: (network) => local.joined(network),
@@ -151,7 +158,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
   );
   const networks = createNetworks(records, {
     self: self.id,
-    automaticMtu: () => automaticMtu(self, directory.nodes()),
+    automaticMtu: () => automaticMtu(presence.node, directory.nodes()),
   });
   const { doubt: onDoubt } = background;
   const reservations = createReservations(records, { self: self.id, isKnown, owners, onDoubt });
@@ -232,12 +239,31 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
       }),
     log,
   });
+  const onMoved = () => {
+    // Which family a peer is reached by depends on the own addresses too.
+    reconciler.request();
+    republish();
+  };
+  const moving = followUnderlay(underlay, { dataPath, presence, background, log, onMoved }, stopping.signal);
   const heartbeat = startHeartbeat(store, nodeKey(self.id), () => directory.reread());
   const { driver, looks } = settings;
   const forgotten = startForgotten({ engine: parts.engine, journal, local, verbs, log }, looks);
   const reports = createReports(
-    { store, dataPath, local, directory, reconciler, background, publisher, presence, paths, heartbeat, forgotten },
-    { version: settings.version, self: presence.node, driver },
+    {
+      store,
+      dataPath,
+      local,
+      directory,
+      reconciler,
+      background,
+      publisher,
+      presence,
+      paths,
+      heartbeat,
+      forgotten,
+      underlay,
+    },
+    { version: settings.version, driver },
   );
 
   return {
@@ -246,7 +272,7 @@ export async function createOverlay(parts: OverlayParts, settings: OverlaySettin
     async close() {
       stopping.abort();
       await Promise.all([forgotten.close(), groups.close()]);
-      await Promise.all([serving, heartbeat.close(), directory.close(), background.close(), paths.close()]);
+      await Promise.all([serving, moving, heartbeat.close(), directory.close(), background.close(), paths.close()]);
       await reconciler.close();
       await presence.close().catch((error) => log.warn({ problem: String(error) }, 'lease not released'));
     },
@@ -258,7 +284,7 @@ function otherNodes(self: Pick<Node, 'id'>, nodes: readonly Node[]): readonly No
 }
 
 /** What fits through every known node's underlay, in the widest outer headers that any two of them need. */
-function automaticMtu(self: Omit<Node, 'epoch'>, nodes: readonly Node[]): number {
+function automaticMtu(self: Node, nodes: readonly Node[]): number {
   const all = [self, ...otherNodes(self, nodes)];
   const smallest = Math.min(...all.map(({ mtuBytes }) => mtuBytes));
   return overlayMtu(smallest, widestFamily(all.map(({ vtep }) => vtep)));

@@ -31,7 +31,7 @@ export interface PathSettings {
   readonly log: Log;
   readonly intervalMs: number;
   /** MTU of the own underlay device: the first size tried. */
-  readonly mtuBytes: number;
+  mtuBytes(): number;
   vteps(): readonly Address[];
   /** Called when a path is proven to carry another size than before. */
   onChange(): void;
@@ -51,7 +51,11 @@ export function createPaths({ probe, log, intervalMs, mtuBytes, vteps, onChange 
   const look = async (vtep: Address, namedBytes: number | null, signal: AbortSignal): Promise<void> => {
     const before = states.get(vtep) ?? unknown;
     try {
-      const state = await searchPath(probe, vtep, { provenBytes: before.mtuBytes, deviceBytes: mtuBytes, namedBytes });
+      const state = await searchPath(probe, vtep, {
+        provenBytes: before.mtuBytes,
+        deviceBytes: mtuBytes(),
+        namedBytes,
+      });
       if (signal.aborted) return;
       states.set(vtep, state);
       if (state.mtuBytes === before.mtuBytes) return;

@@ -1,7 +1,8 @@
 /**
  * This node's record, held by a lease as long as the daemon lives. A daemon that comes back after a crash takes its own
  * record over at once: it knows it by boot, process id and start time, or, after a reboot, by the unchanged VTEP. A
- * living process with the same node id is refused: that is a cloned machine or a shared state directory.
+ * living process with the same node id is refused: that is a cloned machine or a shared state directory. The record
+ * follows its node to another place on the underlay; id and epoch stay.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +13,7 @@ import { isOverlayError, messageOf, type OverlayError, overlayError } from '../e
 import type { Log } from '../ports/log.ts';
 import type { NodeRecord } from '../ports/records.ts';
 import type { Lease } from '../ports/store.ts';
+import type { Place } from '../ports/underlay.ts';
 import { timeLimit } from './limit.ts';
 import type { Records } from './records.ts';
 import { verbLimitMs } from './requests.ts';
@@ -26,7 +28,12 @@ export interface ProcessIdentity {
 }
 
 export interface Presence {
+  /** As it is now. */
   readonly node: Node;
+  /** The node is elsewhere from now on; the record says so once it is written. */
+  move(place: Place): void;
+  /** Writes the record as it is now. @throws STORE_CONFLICT when the lease is lost */
+  write(signal: AbortSignal): Promise<void>;
   /** The lease as it is now; a fence made of a lost one makes the transaction fail. */
   lease(): Lease;
   /** null when the lease is held, else why not. */
@@ -57,19 +64,19 @@ export async function createPresence(
     limit(),
   );
   const previous = await records.read(codecs.node, key, limit()).catch(() => null);
-  const node: Node = { ...self, epoch: (previous?.value.epoch ?? 0) + 1 };
+  let node: Node = { ...self, epoch: (previous?.value.epoch ?? 0) + 1 };
   const { boot, pid, started } = identity;
-  const value = codecs.node.encode({ ...node, boot, pid, started });
+  const value = () => codecs.node.encode({ ...node, boot, pid, started });
   const isOwnLeftover = (bytes: Uint8Array): boolean => {
     const holder = decodedHolder(bytes, codecs.node.decode);
     if (holder === null) return false;
     // Itself: an attempt to join before this one was cut short, and could not give the lease back.
     if (holder.boot === boot && holder.pid === pid && holder.started === started) return true;
     if (holder.boot === boot) return !identity.isAlive(holder.pid, holder.started);
-    return addressesOf(holder.vtep).some((address) => addressesOf(self.vtep).includes(address));
+    return addressesOf(holder.vtep).some((address) => addressesOf(node.vtep).includes(address));
   };
   const take = () =>
-    store.lease(key, value, limit(), isOwnLeftover).catch((error: unknown) => {
+    store.lease(key, value(), limit(), isOwnLeftover).catch((error: unknown) => {
       throw isOverlayError(error, 'NODE_ID_IN_USE') ? heldBy(error, codecs.node.decode) : error;
     });
 
@@ -108,7 +115,17 @@ export async function createPresence(
   };
 
   return {
-    node,
+    get node() {
+      return node;
+    },
+    move(place) {
+      node = { ...node, ...place };
+    },
+    async write(signal) {
+      const put = { kind: 'put', key, value: value(), expect: 'any' } as const;
+      const { committed } = await store.commit([{ kind: 'fence', lease }, put], signal);
+      if (!committed) throw overlayError('STORE_CONFLICT', { key, attempts: 1 });
+    },
     lease: () => lease,
     problem: () => problem,
     retake: () => gone.abort(),

@@ -29,7 +29,7 @@ export interface Publisher {
 
 export interface PublisherSettings {
   readonly self: NodeId;
-  readonly vtep: Vtep;
+  vtep(): Vtep;
   readonly epoch: number;
   lease(): Lease;
   joined(network: NetworkKey): readonly Endpoint[];
@@ -39,7 +39,7 @@ export interface PublisherSettings {
 
 export function createPublisher(records: Records, settings: PublisherSettings): Publisher {
   const { codecs, store } = records;
-  const { self, vtep, epoch } = settings;
+  const { self, epoch } = settings;
   const queues = new Map<NetworkKey, Promise<void>>();
   const waiting = new Map<NetworkKey, Promise<void>>();
   const published = new Map<NetworkKey, readonly Address[] | undefined>();
@@ -56,7 +56,7 @@ export function createPublisher(records: Records, settings: PublisherSettings): 
     const endpoints = settings.joined(network);
     const groups = await settings.groups(network);
     const record = codecs.membership.encode({ ...version, endpoints, groups });
-    const stamp = codecs.stamp.encode({ ...version, vtep });
+    const stamp = codecs.stamp.encode({ ...version, vtep: settings.vtep() });
     await commit(network, [
       { kind: 'put', key: membershipKey(network, self), value: record, expect: 'any' },
       { kind: 'put', key: stampKey(network, self), value: stamp, expect: 'any' },

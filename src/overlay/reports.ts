@@ -8,6 +8,7 @@ import type { Membership, Network, Node, Vtep } from '../core/model.ts';
 import { addressesOf, reachable, towards } from '../core/vtep.ts';
 import type { DataPath, PacketCounters } from '../ports/data-path.ts';
 import type { Store } from '../ports/store.ts';
+import type { Underlay } from '../ports/underlay.ts';
 import type { Background } from './background.ts';
 import type { Directory } from './directory.ts';
 import { type Driver, engineAdvice } from './engine-advice.ts';
@@ -33,34 +34,35 @@ export interface ReportParts {
   readonly paths: Paths;
   readonly heartbeat: Heartbeat;
   readonly forgotten: Forgotten;
+  readonly underlay: Pick<Underlay, 'problem'>;
 }
 
 export interface ReportFacts {
   readonly version: string;
-  readonly self: Node;
   readonly driver: Driver;
 }
 
-export function createReports(parts: ReportParts, { version, self, driver }: ReportFacts): Reports {
+export function createReports(parts: ReportParts, { version, driver }: ReportFacts): Reports {
   const { store, dataPath, local, directory, reconciler, background, publisher } = parts;
   const { presence, paths, heartbeat, forgotten } = parts;
+  const { id: selfId, name: selfName } = presence.node;
 
   /** All memberships of this node's networks, its own included. */
   const memberships = (): readonly Membership[] => [
     ...directory.memberships(),
     ...local.overlays().map(({ key }) => ({
-      node: self.id,
+      node: selfId,
       network: key,
-      vtep: self.vtep,
+      vtep: presence.node.vtep,
       endpoints: local.joined(key),
       groups: publisher.groups(key),
     })),
   ];
-  const otherNodes = () => directory.nodes().filter(({ id }) => id !== self.id);
+  const otherNodes = () => directory.nodes().filter(({ id }) => id !== selfId);
   const nodeName = (id: string) =>
-    id === self.id ? self.name : (directory.nodes().find((node) => node.id === id)?.name ?? id);
+    id === selfId ? selfName : (directory.nodes().find((node) => node.id === id)?.name ?? id);
 
-  const peers = async (): Promise<PeerReport[]> => otherNodes().map((node) => peerReport(self, node, paths));
+  const peers = async (): Promise<PeerReport[]> => otherNodes().map((node) => peerReport(presence.node, node, paths));
   /** A swarm network's own name is Docker's alone; its id stands for it until the engine has told. */
   const shownName = ({ key, identity }: Network): string => {
     const ids = isOfSwarm(identity) ? local.networks().filter((each) => each.key === key) : [];
@@ -74,19 +76,24 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
   const notes = (): string[] => [
     ...engineAdvice(driver, forgotten.inventory()).notes,
     ...shortPathNotes({
-      ...{ self: self.name, networks: local.overlays(), memberships: reachable(self.vtep, directory.memberships()) },
+      ...{ presence.node: selfName, networks: local.overlays(), memberships: reachable(presence.node.vtep, directory.memberships()) },
       ...{ nodeName, networkName: shownName, stateOf: paths.stateOf },
     }),
   ];
   const problems = (): string[] => {
     const lease = presence.problem();
     const silence = heartbeat.problem();
+    const unreachable = parts.underlay.problem();
     return [
+      ...(unreachable === null ? [] : [unreachable]),
       ...(lease === null ? [] : [lease]),
       ...(silence === null ? [] : [silence]),
       ...otherNodes()
-        .filter(({ vtep }) => towards(self.vtep, vtep) === null)
-        .map((node) => `${apart(self, node)}; give one of them an address of the other family as well, with --vtep`),
+        .filter(({ vtep }) => towards(presence.node.vtep, vtep) === null)
+        .map(
+          (node) =>
+            `${apart(presence.node, node)}; give one of them an address of the other family as well, with --vtep`,
+        ),
       ...directory.problems(),
       ...reconciler.problems(),
       ...background.problems(),
@@ -97,8 +104,9 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
   return {
     async status() {
       const counters = await dataPath.counters();
+      const { id, name, vtep, epoch } = presence.node;
       return {
-        node: { id: self.id, name: self.name, ...vtepFields(self.vtep), epoch: self.epoch },
+        node: { id, name, ...vtepFields(vtep), epoch },
         version,
         dataPath: { kind: dataPath.kind, reason: dataPath.reason },
         store: {
@@ -117,13 +125,13 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
       };
     },
     nodes: async () =>
-      [self, ...otherNodes()].map(({ id, name, vtep, mtuBytes, epoch }) => ({
+      [presence.node, ...otherNodes()].map(({ id, name, vtep, mtuBytes, epoch }) => ({
         id,
         name,
         ...vtepFields(vtep),
         mtuBytes,
         epoch,
-        isSelf: id === self.id,
+        isSelf: id === selfId,
       })),
     networks,
     async endpoints() {
@@ -136,7 +144,7 @@ export function createReports(parts: ReportParts, { version, self, driver }: Rep
             node: nodeName(node),
             mac,
             addresses,
-            isLocal: node === self.id,
+            isLocal: node === selfId,
           }),
         ),
       );

@@ -9,6 +9,7 @@ import type { Change } from '../core/change.ts';
 import type { ForwardingState } from '../core/forwarding.ts';
 import type { EndpointId } from '../core/identity.ts';
 import type { MacAddress } from '../core/mac.ts';
+import type { Vtep } from '../core/model.ts';
 import type { Vni } from '../core/vni.ts';
 
 export type DataPathEvent =
@@ -51,6 +52,8 @@ export interface DataPath {
    */
   apply(changes: readonly Change[]): Promise<void>;
   interfacesOf(endpoint: EndpointId): PortInterfaces;
+  /** From now on this node's own VTEP is this one. The former is received on for as long as packets come to it. */
+  move(vtep: Vtep): Promise<void>;
   /** Drops a provisional entry that the control plane could not confirm. No-op when it has become a real one. */
   withdraw(vni: Vni, mac: MacAddress): Promise<void>;
   /**

@@ -27,7 +27,7 @@ test('every field is read back from where it was written', () => {
       ifindex: 1,
       tunnelIfindex: 2,
       mtu: 3,
-      flags: 4,
+      hops: 4,
       port: 5,
       family: 6,
       provenMtu: 7,

@@ -208,7 +208,7 @@ test(
   'a row knows its next hop, device, tunnel and MTU',
   withDataPath(async (dataPath) => {
     await dataPath.apply([vtep('192.0.2.2'), vtep('198.51.100.9', 4790)]);
-    const link = { ifindex: ifindexOf('underlay'), mtuBytes: 1500, provenMtuBytes: null };
+    const link = { ifindex: ifindexOf('underlay'), mtuBytes: 1500, provenMtuBytes: null, hops: 0 };
 
     assert.equal(rowOf('192.0.2.2'), {
       address: '192.0.2.2',

@@ -72,6 +72,11 @@ test('addresses of both families are listed with their link and scope', async ({
   assert.ok(addresses.some(({ address, scope }) => address === '127.0.0.1' && scope === 'host'));
 });
 
+/** IPv6 takes an address into use once the kernel has noticed the carrier. */
+async function inUse(address: string): Promise<void> {
+  while (!run('ip', '-6', 'route', 'show', 'table', 'local').includes(`${address} `)) await sleep(10);
+}
+
 async function withRoutes(netlink: Netlink): Promise<number> {
   await netlink.createVethPair(pair);
   batch([
@@ -90,8 +95,7 @@ async function withRoutes(netlink: Netlink): Promise<number> {
     'route add prohibit 2001:db8:3::/48',
     'route add blackhole 2001:db8:4::/48',
   ]);
-  // IPv6 takes its address into use once the kernel has noticed the carrier.
-  while (!run('ip', '-6', 'route', 'show', 'table', 'local').includes('2001:db8::1 ')) await sleep(10);
+  await inUse('2001:db8::1');
   return shown('wft-a').ifindex;
 }
 
@@ -113,6 +117,51 @@ test('the way to an own address is local', async ({ netlink }) => {
 
   assert.is((await netlink.routeTo(parseAddress('192.0.2.1'))).isLocal, true);
   assert.is((await netlink.routeTo(parseAddress('2001:db8::1'))).isLocal, true);
+});
+
+test('the next hops to an address are those of its route, with weights; a dead one is told', async ({ netlink }) => {
+  const ifindex = await withRoutes(netlink);
+  const other = { name: 'wft-c', peerName: 'wft-d', mtuBytes: 1450 };
+  await netlink.createVethPair(other);
+  batch(['address add 192.0.3.1/24 dev wft-c', 'link set wft-d up', 'link set wft-c up']);
+  batch(['address add 2001:db8:3::1/64 dev wft-c nodad']);
+  await inUse('2001:db8:3::1');
+  batch([
+    'route add 198.19.0.0/16 nexthop via 192.0.2.254 weight 3 nexthop via 192.0.3.254',
+    'route add 2001:db8:19::/48 nexthop via 2001:db8::fe nexthop via fe80::9 dev wft-c',
+  ]);
+  const hop = { ifindex, gateway: '192.0.2.254', weight: 1, isDead: false };
+  const second = { ...hop, ifindex: shown('wft-c').ifindex, gateway: '192.0.3.254' };
+  const to = (text: string) => netlink.hopsTo(parseAddress(text));
+
+  assert.equal(await to('198.18.9.9'), [hop]);
+  assert.equal(await to('198.19.9.9'), [{ ...hop, weight: 3 }, second]);
+  assert.equal((await to('2001:db8:19::9')).map(({ gateway }) => gateway).sort(), ['2001:db8::fe', 'fe80::9']);
+  run('ip', 'link', 'set', 'wft-d', 'down');
+  while (!run('ip', 'route', 'show', '198.19.0.0/16').includes('linkdown')) await sleep(10);
+  assert.equal(await to('198.19.9.9'), [
+    { ...hop, weight: 3 },
+    { ...second, isDead: true },
+  ]);
+});
+
+test('a rule for a source decides the way from it', async ({ netlink }) => {
+  await withRoutes(netlink);
+  batch([
+    'address add 192.0.2.2/24 dev wft-a',
+    'route add default via 192.0.2.252 table 100',
+    'rule add from 192.0.2.2 lookup 100',
+  ]);
+  try {
+    const source = parseAddress('192.0.2.2');
+    const chosen = await netlink.routeTo(parseAddress('198.18.9.9'), { source });
+
+    assert.equal([chosen.gateway, chosen.source], ['192.0.2.252', source]);
+    assert.is((await netlink.hopsTo(parseAddress('198.18.9.9'), { source }))[0]?.gateway, '192.0.2.252');
+    assert.is((await netlink.routeTo(parseAddress('198.18.9.9'))).gateway, '192.0.2.254');
+  } finally {
+    batch(['rule delete from 192.0.2.2 lookup 100']);
+  }
 });
 
 test('where no way leads the errno says why, alike in both families', async ({ netlink }) => {
@@ -140,11 +189,13 @@ test('routes of both families and all tables are listed', async ({ netlink }) =>
   const routes = await netlink.routes();
 
   const find = (wanted: string) => routes.find(({ destination }) => destination === wanted);
-  const main = { family: 'ipv4', ifindex, table: 254 };
-  assert.equal(find('default'), { ...main, destination: 'default', gateway: '192.0.2.254', metric: 50 });
-  assert.equal(find('192.0.2.0/24'), { ...main, destination: '192.0.2.0/24', gateway: null, metric: 0 });
-  assert.is(find('198.18.0.0/24')?.ifindex, null);
-  assert.is(find('2001:db8:1::/48')?.gateway, '2001:db8::fe');
+  const main = { family: 'ipv4', table: 254 };
+  const hop = { ifindex, gateway: null, weight: 1, isDead: false };
+  const byGateway = { ...hop, gateway: '192.0.2.254' };
+  assert.equal(find('default'), { ...main, destination: 'default', hops: [byGateway], metric: 50 });
+  assert.equal(find('192.0.2.0/24'), { ...main, destination: '192.0.2.0/24', hops: [hop], metric: 0 });
+  assert.equal(find('198.18.0.0/24')?.hops, []);
+  assert.is(find('2001:db8:1::/48')?.hops[0]?.gateway, '2001:db8::fe');
   assert.is(find('198.19.0.0/16')?.table, 1000);
   assert.is(find('192.0.2.1/32')?.table, 255);
 });

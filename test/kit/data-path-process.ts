@@ -1,15 +1,16 @@
 /**
  * A data path in a process of its own, for tests that kill one: run it in a node's network namespace with
- * `BPF_DIR VTEP_ADDRESS[,ADDRESS] PORT HOOK`. Each line on standard input is a request, each line on standard output its answer;
- * the first says that it is open. `{"desired": entries}` brings the kernel to these entries; `{"model": model}` keeps it
- * there, looking every half second.
+ * `BPF_DIR VTEP_ADDRESS[,ADDRESS] PORT HOOK [QUIET_MS]`, the last for how long a former VTEP is kept without packets. Each
+ * line on standard input is a request, each line on standard output its answer; the first says that it is open.
+ * `{"desired": entries}` brings the kernel to these entries, `{"model": model}` keeps it there, looking every half second;
+ * `{"move": vtep}` brings the node to another VTEP.
  */
 
 import { createInterface } from 'node:readline';
 import { type Address, parseAddress } from '../../src/core/address.ts';
 import { diff } from '../../src/core/change.ts';
 import { type ForwardingEntry, stateOf } from '../../src/core/forwarding.ts';
-import type { Model } from '../../src/core/model.ts';
+import type { Model, Vtep } from '../../src/core/model.ts';
 import { vtepOf } from '../../src/core/vtep.ts';
 import { openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
 import { messageOf } from '../../src/errors.ts';
@@ -20,11 +21,12 @@ import type { DataPath } from '../../src/ports/data-path.ts';
 export type Request =
   | { readonly desired: readonly ForwardingEntry[] }
   | { readonly model: Model }
+  | { readonly move: Vtep }
   | { readonly ask: 'state' | 'counters' | 'events' | 'repairs' | 'reopen' | 'close' };
 
 const auditMs = 500;
 
-const [bpfDir = '', addresses = '', port = '', hook = ''] = process.argv.slice(2);
+const [bpfDir = '', addresses = '', port = '', hook = '', quietMs] = process.argv.slice(2);
 const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const write = (fields: unknown, event: string) => void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`);
 const netlink = await openNetlink();
@@ -50,6 +52,7 @@ async function open() {
     log: { debug: () => {}, info: () => {}, warn: write, error: write },
     hook: hook === 'clsact' ? 'clsact' : 'tcx',
     keepMs: auditMs,
+    ...(quietMs === undefined ? {} : { formerQuietMs: Number(quietMs) }),
   });
   const ended = new AbortController();
   const listening = gather(dataPath, ended.signal);
@@ -80,6 +83,7 @@ async function answer(dataPath: DataPath, request: Request): Promise<unknown> {
     kept.push(reconciler);
     return { started: await reconciler.start() };
   }
+  if ('move' in request) return { moved: await dataPath.move(request.move) };
   if (request.ask === 'reopen') {
     await opened.close();
     opened = await open();

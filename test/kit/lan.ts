@@ -276,7 +276,7 @@ export async function putVtep(
     tunnelIfindex: await node.ifindex('x0'),
     mtu: changed.mtu ?? 1500,
     provenMtu: 0,
-    flags: 0,
+    hops: 0,
     port: tunnelPort,
     family: node.address.includes(':') ? 10 : 2,
   };

@@ -13,11 +13,13 @@ import type { PathProbe } from '../../src/ports/path-probe.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { codecs } from '../../src/store/codec.ts';
 import { createRecordingDataPath, type RecordingDataPath } from './recording-data-path.ts';
+import { createTestUnderlay, type TestUnderlay } from './test-underlay.ts';
 
 export interface OverlayNode extends Overlay {
   readonly dataPath: RecordingDataPath;
   readonly journal: MemoryJournal;
   readonly events: string[];
+  readonly underlay: TestUnderlay;
 }
 
 export interface MemoryJournal extends Journal {
@@ -91,15 +93,24 @@ export async function startOverlayNode(store: Store, number: number, options: No
   const events: string[] = [];
   const write = (_: unknown, event: string) => void events.push(event);
   const log: Log = { debug: write, info: write, warn: write, error: write };
+  const vtep = options.vtep ?? { address: parseAddress(`10.10.${number}.2`), port: 14789 };
+  const underlay = createTestUnderlay({ vtep, mtuBytes: 1500 });
   const probe = options.probe ?? createPathProbe(() => 1500);
   const overlay = await createOverlay(
-    { store, codecs, journal, openDataPath: async () => dataPath, probe, engine: options.engine ?? null, log },
+    {
+      store,
+      codecs,
+      journal,
+      openDataPath: async () => dataPath,
+      underlay,
+      probe,
+      engine: options.engine ?? null,
+      log,
+    },
     {
       node: {
         id: String(number).padStart(16, '0') as NodeId,
         name: `node-${number}`,
-        vtep: options.vtep ?? { address: parseAddress(`10.10.${number}.2`), port: 14789 },
-        mtuBytes: 1500,
       },
       process: { boot: options.boot ?? 'boot-1', pid: process.pid, started: '1', isAlive: () => true },
       version: 'test',
@@ -113,7 +124,7 @@ export async function startOverlayNode(store: Store, number: number, options: No
       hostSubnets: async () => (options.hostSubnets ?? []).map(parseSubnet),
     },
   );
-  return { ...overlay, dataPath, journal, events };
+  return { ...overlay, dataPath, journal, events, underlay };
 }
 
 export const networkId = (name: string) => name.padEnd(64, '0') as NetworkId;

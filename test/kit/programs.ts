@@ -181,7 +181,7 @@ function fill(map: (name: string) => bpf.MapFd, indexes: Programs['indexes']): v
     gateway: new Uint8Array(16),
     ifindex: indexes.underlay,
     tunnelIfindex: indexes.tunnel,
-    flags: 0,
+    hops: 0,
     port: tunnelPort,
     family: 2,
     provenMtu: 0,

@@ -4,12 +4,15 @@ import type { Address } from '../../src/core/address.ts';
 import type { Change } from '../../src/core/change.ts';
 import { patch } from '../../src/core/change.ts';
 import { entryKey, type ForwardingState } from '../../src/core/forwarding.ts';
+import type { Vtep } from '../../src/core/model.ts';
 import type { Vni } from '../../src/core/vni.ts';
 import type { DataPath, DataPathEvent, PacketCounters } from '../../src/ports/data-path.ts';
 
 export interface RecordingDataPath extends DataPath {
   /** What is programmed now; may be changed by a test, as someone at the machine would. */
   state: ForwardingState;
+  /** What this node's VTEP has become; null: what it was at first. */
+  own: Vtep | null;
   readonly withdrawn: string[];
   /** What containers have joined. */
   joined: ReadonlyMap<Vni, readonly Address[]> | null;
@@ -49,6 +52,7 @@ export function createRecordingDataPath(): RecordingDataPath {
     kind: 'ebpf',
     reason: 'a test records it',
     state: new Map(),
+    own: null,
     withdrawn: [],
     joined: new Map(),
     broken: new Set(),
@@ -58,6 +62,9 @@ export function createRecordingDataPath(): RecordingDataPath {
     problems: () => [],
     apply: async (changes) => apply(dataPath, changes),
     interfacesOf: (id) => ({ hostInterface: `wh${id.slice(0, 12)}`, containerInterface: `wc${id.slice(0, 12)}` }),
+    move: async (vtep) => {
+      dataPath.own = vtep;
+    },
     withdraw: async (vni, mac) => {
       dataPath.withdrawn.push(`${vni} ${mac}`);
     },

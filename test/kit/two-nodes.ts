@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ForwardingEntry } from '../../src/core/forwarding.ts';
-import type { Endpoint, Model } from '../../src/core/model.ts';
+import type { Endpoint, Model, Vtep } from '../../src/core/model.ts';
 import { interfacesOf } from '../../src/datapath/ebpf/names.ts';
 import type { DataPathEvent, PacketCounters } from '../../src/ports/data-path.ts';
 import type { Request } from './data-path-process.ts';
@@ -23,6 +23,7 @@ export interface NodeProcess {
   reopen(): Promise<void>;
   repairs(): Promise<Readonly<Record<string, number>>>;
   problems(): Promise<readonly string[]>;
+  move(vtep: Vtep): Promise<void>;
   counters(): Promise<PacketCounters>;
   events(): Promise<readonly DataPathEvent[]>;
   /** Without warning, as a crash would. */
@@ -119,6 +120,7 @@ export async function startNode(node: string, parameters: readonly string[]): Pr
     reopen: async () => void (await ask({ ask: 'reopen' })),
     repairs: async () => (await ask({ ask: 'repairs' }))['repairs'] as Record<string, number>,
     problems: async () => (await ask({ ask: 'repairs' }))['problems'] as string[],
+    move: async (vtep) => void (await ask({ move: vtep })),
     counters: async () => (await ask({ ask: 'counters' }))['counters'] as PacketCounters,
     events: async () => (await ask({ ask: 'events' }))['events'] as DataPathEvent[],
     kill: () => ending(child, () => child.kill('SIGKILL')),

@@ -31,33 +31,48 @@
 #define ADJ_ROOM_DECAP_L3_IPV6 (1ULL << 8)
 #define DECAPSULATE_FLAGS (BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET)
 
-static __always_inline bool ipv4_is_for_tunnel(const struct outer_ipv4 *outer,
-					       const struct settings *own)
+static __always_inline bool outer_is_to(__u8 underlay, const void *ip, const struct settings *vtep)
 {
-	return outer->ip.protocol == IPPROTO_UDP && outer->ip.daddr == own->ipv4 &&
-	       *(const __u8 *)&outer->ip == IPV4_FIRST_BYTE &&
-	       outer->tunnel.udp.dest == own->port &&
+	const struct outer_ipv6 *ipv6 = ip;
+	const struct outer_ipv4 *ipv4 = ip;
+
+	if (underlay == AF_INET6)
+		return address_equal(ipv6->ip.daddr.s6_addr32, vtep->ipv6) &&
+		       ipv6->tunnel.udp.dest == vtep->port;
+	return ipv4->ip.daddr == vtep->ipv4 && ipv4->tunnel.udp.dest == vtep->port;
+}
+
+/* outer_is_to_former - peers follow a change one after another, and until then send as before. */
+static __always_inline bool outer_is_to_former(__u8 underlay, const void *ip)
+{
+	__u32 which = SETTINGS_FORMER;
+	struct settings *former = bpf_map_lookup_elem(&settings, &which);
+
+	return former && former->port && outer_is_to(underlay, ip, former);
+}
+
+static __always_inline bool ipv4_is_tunnel(const struct outer_ipv4 *outer)
+{
+	return outer->ip.protocol == IPPROTO_UDP && *(const __u8 *)&outer->ip == IPV4_FIRST_BYTE &&
 	       !(outer->ip.frag_off & bpf_htons(~IPV4_DONT_FRAGMENT));
 }
 
 /* A fragment or an extension header shows as another next header. */
-static __always_inline bool ipv6_is_for_tunnel(const struct outer_ipv6 *outer,
-					       const struct settings *own)
+static __always_inline bool ipv6_is_tunnel(const struct outer_ipv6 *outer)
 {
-	return outer->ip.nexthdr == IPPROTO_UDP &&
-	       address_equal(outer->ip.daddr.s6_addr32, own->ipv6) && ipv6_is_sound(&outer->ip) &&
-	       outer->tunnel.udp.dest == own->port;
+	return outer->ip.nexthdr == IPPROTO_UDP && ipv6_is_sound(&outer->ip);
 }
 
 static __always_inline bool outer_is_for_tunnel(__u8 underlay, const void *data,
 						const struct settings *own)
 {
 	__be16 protocol = ((const struct ethhdr *)data)->h_proto;
+	const void *ip = data + ETH_HLEN;
 
-	if (underlay == AF_INET6)
-		return protocol == bpf_htons(ETH_P_IPV6) &&
-		       ipv6_is_for_tunnel(data + ETH_HLEN, own);
-	return protocol == bpf_htons(ETH_P_IP) && ipv4_is_for_tunnel(data + ETH_HLEN, own);
+	if (protocol != bpf_htons(underlay == AF_INET6 ? ETH_P_IPV6 : ETH_P_IP) ||
+	    !(underlay == AF_INET6 ? ipv6_is_tunnel(ip) : ipv4_is_tunnel(ip)))
+		return false;
+	return outer_is_to(underlay, ip, own) || outer_is_to_former(underlay, ip);
 }
 
 /* tunnel_is_plain - exact length, no extension of VXLAN. `bytes`: from the UDP header on. */
@@ -107,11 +122,11 @@ static __always_inline int outer_read(__u8 underlay, struct __sk_buff *skb, stru
 				      struct frame *frame, __u8 *tos)
 {
 	void *data = packet_data(skb), *end = packet_end(skb);
-	__u32 zero = 0, inner = overhead(underlay);
+	__u32 which = SETTINGS_OWN, inner = overhead(underlay);
 	struct tunnel_header *tunnel;
 	struct settings *own;
 
-	own = bpf_map_lookup_elem(&settings, &zero);
+	own = bpf_map_lookup_elem(&settings, &which);
 	if (!own || skb->pkt_type != PACKET_HOST || skb->vlan_present ||
 	    skb->len < inner + ETH_HLEN)
 		return -NOT_OURS;
@@ -122,6 +137,8 @@ static __always_inline int outer_read(__u8 underlay, struct __sk_buff *skb, stru
 	data = pulled(skb, inner + ETH_HLEN);
 	if (!data || !outer_is_for_tunnel(underlay, data, own))
 		return -NOT_OURS;
+	if (!outer_is_to(underlay, data + ETH_HLEN, own))
+		count(FORMER_VTEP, skb->len - inner);
 	if (underlay == AF_INET6 ? !ipv6_is_plain(data + ETH_HLEN, skb->len - ETH_HLEN) :
 				   !ipv4_is_plain(data + ETH_HLEN, skb->len - ETH_HLEN))
 		return -DECLINED;

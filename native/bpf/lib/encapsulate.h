@@ -6,7 +6,8 @@
  *   2. make 50 bytes of room, 70 over IPv6; the helper marks the packet as a UDP tunnel, so that it
  *      is segmented inside
  *   3. write the outer headers, and hand over to the underlay device with the next hop the control
- *      plane resolved; the neighbour behind it stays the kernel's business
+ *      plane resolved, of several the one of the flow; the neighbour behind it stays the kernel's
+ *      business
  *
  * The UDP checksum is zero (RFC 7348 section 5; RFC 6935 and 6936 for IPv6): a program cannot ask
  * for one per segment. ECN is RFC 6040 section 4.1, normal mode. IPv4: DF is set and the
@@ -101,26 +102,44 @@ static __always_inline void tunnel_header_write(void *inner, __be16 port, __u32 
 	tunnel->vni = bpf_htonl(vni << 8);
 }
 
-static __always_inline int redirect_to_next_hop(const struct vtep *vtep, __u8 underlay)
+static __always_inline int redirect_to_next_hop(const struct vtep *vtep, __u8 underlay, __u32 id,
+						__u32 hash)
 {
-	struct bpf_redir_neigh hop = { .nh_family = underlay };
+	struct bpf_redir_neigh neighbour = { .nh_family = underlay };
+	const __be32 *gateway = vtep->gateway;
+	__u32 ifindex = vtep->ifindex;
+	struct hop *hop;
 
-	if (underlay == AF_INET6)
-		address_copy(hop.ipv6_nh,
-			     address_is_zero(vtep->gateway) ? vtep->address : vtep->gateway);
-	else
-		hop.ipv4_nh = vtep->gateway[3] ? vtep->gateway[3] : vtep->address[3];
-	return bpf_redirect_neigh(vtep->ifindex, &hop, sizeof(hop), 0);
+	if (vtep->hops) {
+		/* The upper half of the hash: the source port is made of the lower bits. */
+		struct hop_key key = { id, (hash >> 16) * vtep->hops >> 16 };
+
+		hop = bpf_map_lookup_elem(&hops, &key);
+		if (hop) {
+			ifindex = hop->ifindex;
+			gateway = hop->gateway;
+		}
+	}
+	if (underlay == AF_INET6) {
+		address_copy(neighbour.ipv6_nh, address_is_zero(gateway) ? vtep->address : gateway);
+	} else if (gateway[0]) {
+		/* An IPv4 packet by an IPv6 router (RFC 8950). */
+		neighbour.nh_family = AF_INET6;
+		address_copy(neighbour.ipv6_nh, gateway);
+	} else {
+		neighbour.ipv4_nh = gateway[3] ? gateway[3] : vtep->address[3];
+	}
+	return bpf_redirect_neigh(ifindex, &neighbour, sizeof(neighbour), 0);
 }
 
 /* encapsulate_over - returns a traffic-control action, or a negative drop reason. */
 static __always_inline int encapsulate_over(__u8 underlay, struct __sk_buff *skb, __u8 family,
-					    __u32 vni, const struct vtep *vtep)
+					    __u32 vni, const struct vtep *vtep, __u32 id)
 {
 	__u64 flags = ENCAPSULATE_FLAGS | (underlay == AF_INET6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 :
 								  BPF_F_ADJ_ROOM_ENCAP_L3_IPV4);
-	__u32 length = skb->len, room = overhead(underlay), zero = 0, hash;
-	struct settings *own = bpf_map_lookup_elem(&settings, &zero);
+	__u32 length = skb->len, room = overhead(underlay), which = SETTINGS_OWN, hash;
+	struct settings *own = bpf_map_lookup_elem(&settings, &which);
 	void *data;
 	__u8 ecn;
 
@@ -142,22 +161,22 @@ static __always_inline int encapsulate_over(__u8 underlay, struct __sk_buff *skb
 		outer_write_ipv4(data, own, vtep, ecn, length);
 	tunnel_header_write(data + room, vtep->port, vni, length, hash);
 	count(ENCAPSULATED, length);
-	return redirect_to_next_hop(vtep, underlay);
+	return redirect_to_next_hop(vtep, underlay, id, hash);
 }
 
 static __noinline int encapsulate_over_ipv6(struct __sk_buff *skb, __u8 family, __u32 vni,
-					    const struct vtep *vtep)
+					    const struct vtep *vtep, __u32 id)
 {
-	return encapsulate_over(AF_INET6, skb, family, vni, vtep);
+	return encapsulate_over(AF_INET6, skb, family, vni, vtep, id);
 }
 
-/* encapsulate - returns a traffic-control action, or a negative drop reason. */
+/* encapsulate - to the VTEP `id`. Returns a traffic-control action, or a negative drop reason. */
 static __always_inline int encapsulate(struct __sk_buff *skb, __u8 family, __u32 vni,
-				       const struct vtep *vtep)
+				       const struct vtep *vtep, __u32 id)
 {
 	if (vtep->family == AF_INET6)
-		return encapsulate_over_ipv6(skb, family, vni, vtep);
-	return encapsulate_over(AF_INET, skb, family, vni, vtep);
+		return encapsulate_over_ipv6(skb, family, vni, vtep, id);
+	return encapsulate_over(AF_INET, skb, family, vni, vtep, id);
 }
 
 #endif

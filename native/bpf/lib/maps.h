@@ -32,7 +32,7 @@ const volatile __u64 decap_flags = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 2);
 	__type(key, __u32);
 	__type(value, struct settings);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
@@ -53,6 +53,15 @@ struct {
 	__type(value, struct vtep);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } vteps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct hop_key);
+	__type(value, struct hop);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+} hops SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -26,6 +26,7 @@ enum reason {
 	LEARNED = 12, /* a provisional forwarding entry was made */
 	TOO_BIG_ANSWERED = 13, /* ICMP told the sender the size that fits */
 	GROUP_REPORTED = 14, /* an IGMP or MLD report, taken note of; copied to routers alone */
+	FORMER_VTEP = 15, /* received at the address or port this node had before */
 
 	/* Drops; the first one is also the boundary. */
 	DROP_NO_ENDPOINT = 32, /* the device carries no endpoint of ours */
@@ -50,6 +51,7 @@ enum reason {
 	DROP_COPY_FAILED = 51, /* one copy of a group frame could not be made */
 	DROP_HEADER_WRITE = 52, /* the packet's head could not be changed */
 	DROP_NOT_UNDERLAY = 53, /* a tunnel packet by a device that leads to no VTEP, or remarked */
+	DROP_NOT_OUR_VTEP = 54, /* sent to an address of this node that is not its VTEP */
 
 	REASON_COUNT = 64, /* size of `counters`: room to append */
 };

@@ -15,7 +15,11 @@
 
 #include "reasons.h"
 
-/* This node: the single entry of `settings`. Its VTEP has an address of either family, or both. */
+/* Entries of `settings`. */
+#define SETTINGS_OWN 0
+#define SETTINGS_FORMER 1 /* what it was before, while peers may still send there; else zero */
+
+/* Where this node's tunnel ends: at an address of either family, or of both. */
 struct settings {
 	__be32 ipv4; /* zero when it has none */
 	__be32 ipv6[4]; /* zero when it has none */
@@ -48,12 +52,26 @@ struct vtep {
 	__u32 ifindex; /* underlay device of that route */
 	__u32 tunnel_ifindex; /* collect-metadata vxlan device that speaks its port */
 	__u32 mtu; /* largest outer IP packet the path carries, bytes; zero when not known */
-	__u32 flags;
+	__u32 hops; /* slots it has in `hops`; zero when its route has one next hop */
 	__be16 port;
 	__u8 family; /* AF_INET or AF_INET6, of the underlay */
 	__u8 spare0;
 	__u32 proven_mtu; /* what a probe found, and `mtu` never exceeds; zero when not known */
 	__u32 spare1[2];
+};
+
+/*
+ * The next hops of a route that has several: a flow takes one by its hash. A hop has as many slots
+ * as it weighs; those of a hop that failed are given to others, so that only its own flows move.
+ */
+struct hop_key {
+	__u32 vtep; /* id */
+	__u32 slot; /* from 0 to below `hops` of the VTEP */
+};
+
+struct hop {
+	__be32 gateway[4]; /* zero when the VTEP is on the link */
+	__u32 ifindex;
 };
 
 /* Which VTEPs may send in a network. */
@@ -188,6 +206,8 @@ _Static_assert(sizeof(struct settings) == 24, "settings");
 _Static_assert(sizeof(struct network_key) == 4, "network_key");
 _Static_assert(sizeof(struct network) == 16, "network");
 _Static_assert(sizeof(struct vtep) == 64, "vtep");
+_Static_assert(sizeof(struct hop_key) == 8, "hop_key");
+_Static_assert(sizeof(struct hop) == 20, "hop");
 _Static_assert(sizeof(struct peer_key) == 20, "peer_key");
 _Static_assert(sizeof(struct peer) == 4, "peer");
 _Static_assert(sizeof(struct port_key) == 4, "port_key");

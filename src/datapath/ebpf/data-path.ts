@@ -32,6 +32,7 @@ import { removeGate } from './gate.ts';
 import { askGroups, expireGroups, readGroups } from './groups.ts';
 import { createHeadroom } from './headroom.ts';
 import { directoriesOf, formerSchema, headroomBridge, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
+import { createOwnVtep, type OwnVtep } from './own-vtep.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { startQuerier } from './querier.ts';
@@ -62,6 +63,8 @@ export interface EbpfOptions {
   readonly keepMs?: number;
   /** How often endpoints are asked for their groups; shorter in tests. */
   readonly queryIntervalMs?: number;
+  /** How long nothing may have come to a former VTEP before it is given up; shorter in tests. */
+  readonly formerQuietMs?: number;
 }
 
 interface Parts {
@@ -69,6 +72,7 @@ interface Parts {
   readonly log: Log;
   readonly programs: Programs;
   readonly tables: Tables;
+  readonly own: OwnVtep;
   readonly vteps: Vteps;
   readonly ports: Ports;
   readonly names: Names;
@@ -117,7 +121,7 @@ async function undoing({ bpfDir, vtep, netlink }: EbpfOptions): Promise<() => Pr
   };
 }
 
-function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook: Hook): Parts {
+function assemble({ vtep, netlink, log, formerQuietMs }: EbpfOptions, programs: Programs, hook: Hook): Parts {
   const tables = openTables(programs);
   const { links, endpoints } = programs.directories;
   const repairs = createRepairs();
@@ -126,17 +130,17 @@ function assemble({ vtep, netlink, log }: EbpfOptions, programs: Programs, hook:
   const tunnels = createTunnels({ netlink, attachments, program: programs.fromTunnel, onRepair });
   const events = createEvents();
   const onMoved = (moved: Address) => events.emit({ kind: 'moved', vtep: moved });
-  const { vteps: table, vtepSlots: size } = tables;
-  const vteps = createVteps({ table, size, ownPort: vtep.port, netlink, tunnels, onMoved });
+  const own = createOwnVtep(tables.settings, vtep, formerQuietMs);
+  const { vteps: table, vtepSlots: size, hops } = tables;
+  const vteps = createVteps({ table, size, hops, own, netlink, tunnels, onMoved });
   const headroom = createHeadroom(netlink);
   const program = programs.fromContainer;
   const ports = createPorts({ table: tables.ports, directory: endpoints, program, netlink, attachments, headroom });
   const { indexOf, endpointAt } = ports;
   const { idOf, addressOf } = vteps;
   const names = { indexOf, endpointAt, idOf, addressOf };
-  const ground = { vtep, netlink, tables, programs, attachments, headroom, tunnels, vteps, repairs };
-  const foundation = createFoundation(ground);
-  return { netlink, log, programs, tables, vteps, ports, names, foundation, events, repairs };
+  const foundation = createFoundation({ own, netlink, programs, attachments, headroom, tunnels, vteps, repairs });
+  return { netlink, log, programs, tables, own, vteps, ports, names, foundation, events, repairs };
 }
 
 /** Takes over what another process left. Programs are replaced on receiving devices first, on sending ones last. */
@@ -144,6 +148,7 @@ async function adopt({ netlink, log, programs, tables, vteps, ports, foundation 
   const links = await netlink.links();
   const known = vteps.read();
   ports.read(links);
+  await foundation.requireAddress();
   for (const problem of await foundation.lay()) log.warn({ problem }, 'VTEP not resolved');
   ports.adopt(links);
   const hosts = links.filter(({ name }) => stemOf(name) !== null).map(({ index }) => index);
@@ -152,7 +157,7 @@ async function adopt({ netlink, log, programs, tables, vteps, ports, foundation 
 }
 
 function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason: string): DataPath {
-  const { programs, tables, foundation, events } = parts;
+  const { programs, tables, own, foundation, events } = parts;
   const queue = createQueue();
   const report = createReport(parts);
   const audit = createAudit(parts);
@@ -207,6 +212,11 @@ function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason:
         return applyChanges({ ...parts, onVteps }, changes);
       }),
     interfacesOf,
+    move: (vtep) =>
+      queue.run(async () => {
+        own.become(vtep);
+        report(await foundation.lay());
+      }),
     withdraw: (vni, mac) =>
       queue.run(async () => {
         if (tables.fdb.get({ vni, mac })?.isProvisional === true) tables.fdb.remove([{ vni, mac }]);

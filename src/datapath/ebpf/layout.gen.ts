@@ -67,6 +67,20 @@ export const layout = {
       group: { offset: 8, size: 16 },
     },
   },
+  hop: {
+    size: 20,
+    fields: {
+      gateway: { offset: 0, size: 16 },
+      ifindex: { offset: 16, size: 4 },
+    },
+  },
+  hop_key: {
+    size: 8,
+    fields: {
+      vtep: { offset: 0, size: 4 },
+      slot: { offset: 4, size: 4 },
+    },
+  },
   member: {
     size: 8,
     fields: {
@@ -153,7 +167,7 @@ export const layout = {
       ifindex: { offset: 32, size: 4 },
       tunnel_ifindex: { offset: 36, size: 4 },
       mtu: { offset: 40, size: 4 },
-      flags: { offset: 44, size: 4 },
+      hops: { offset: 44, size: 4 },
       port: { offset: 48, size: 2 },
       family: { offset: 50, size: 1 },
       proven_mtu: { offset: 52, size: 4 },
@@ -207,6 +221,7 @@ export const enums = {
     LEARNED: 12,
     TOO_BIG_ANSWERED: 13,
     GROUP_REPORTED: 14,
+    FORMER_VTEP: 15,
     DROP_NO_ENDPOINT: 32,
     DROP_RUNT: 33,
     DROP_MALFORMED: 34,
@@ -229,6 +244,7 @@ export const enums = {
     DROP_COPY_FAILED: 51,
     DROP_HEADER_WRITE: 52,
     DROP_NOT_UNDERLAY: 53,
+    DROP_NOT_OUR_VTEP: 54,
     REASON_COUNT: 64,
   },
 } as const;
@@ -448,6 +464,50 @@ export const groupKey: Codec<GroupKey> = {
       vni: view.getUint32(0, true),
       vtep: view.getUint32(4, true),
       group: bytes.slice(8, 24),
+    };
+  },
+};
+
+export interface Hop {
+  readonly gateway: Uint8Array;
+  readonly ifindex: number;
+}
+
+export const hop: Codec<Hop> = {
+  size: 20,
+  encode({ gateway, ifindex }) {
+    const view = new DataView(new ArrayBuffer(20));
+    put(view, 0, 16, gateway);
+    view.setUint32(16, ifindex, true);
+    return new Uint8Array(view.buffer);
+  },
+  decode(bytes) {
+    const view = viewOf(bytes, 20);
+    return {
+      gateway: bytes.slice(0, 16),
+      ifindex: view.getUint32(16, true),
+    };
+  },
+};
+
+export interface HopKey {
+  readonly vtep: number;
+  readonly slot: number;
+}
+
+export const hopKey: Codec<HopKey> = {
+  size: 8,
+  encode({ vtep, slot }) {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setUint32(0, vtep, true);
+    view.setUint32(4, slot, true);
+    return new Uint8Array(view.buffer);
+  },
+  decode(bytes) {
+    const view = viewOf(bytes, 8);
+    return {
+      vtep: view.getUint32(0, true),
+      slot: view.getUint32(4, true),
     };
   },
 };
@@ -703,7 +763,7 @@ export interface Vtep {
   readonly ifindex: number;
   readonly tunnelIfindex: number;
   readonly mtu: number;
-  readonly flags: number;
+  readonly hops: number;
   readonly port: number;
   readonly family: number;
   readonly provenMtu: number;
@@ -711,14 +771,14 @@ export interface Vtep {
 
 export const vtep: Codec<Vtep> = {
   size: 64,
-  encode({ address, gateway, ifindex, tunnelIfindex, mtu, flags, port, family, provenMtu }) {
+  encode({ address, gateway, ifindex, tunnelIfindex, mtu, hops, port, family, provenMtu }) {
     const view = new DataView(new ArrayBuffer(64));
     put(view, 0, 16, address);
     put(view, 16, 16, gateway);
     view.setUint32(32, ifindex, true);
     view.setUint32(36, tunnelIfindex, true);
     view.setUint32(40, mtu, true);
-    view.setUint32(44, flags, true);
+    view.setUint32(44, hops, true);
     view.setUint16(48, port);
     view.setUint8(50, family);
     view.setUint32(52, provenMtu, true);
@@ -732,7 +792,7 @@ export const vtep: Codec<Vtep> = {
       ifindex: view.getUint32(32, true),
       tunnelIfindex: view.getUint32(36, true),
       mtu: view.getUint32(40, true),
-      flags: view.getUint32(44, true),
+      hops: view.getUint32(44, true),
       port: view.getUint16(48),
       family: view.getUint8(50),
       provenMtu: view.getUint32(52, true),

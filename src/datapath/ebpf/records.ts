@@ -37,6 +37,20 @@ export interface VtepRecord {
   readonly mtuBytes: number | null;
   /** What the control plane has found the path to carry. */
   readonly provenMtuBytes: number | null;
+  /** Slots it has in the table of hops; 0: the next hop above is the only one. */
+  readonly hops: number;
+}
+
+export interface HopKey {
+  readonly vtepId: number;
+  /** From 0 to below `hops` of the VTEP. */
+  readonly slot: number;
+}
+
+export interface HopRecord {
+  /** Null when the VTEP is on the link. */
+  readonly gateway: Address | null;
+  readonly ifindex: number;
 }
 
 export interface PeerKey {
@@ -100,7 +114,7 @@ export const index: Codec<number> = {
   decode: (bytes) => new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0, true),
 };
 
-/** Null before the first start. */
+/** Null before the first start, and where there is no former one. */
 export const settingsRecord: Codec<Vtep | null> = {
   encode: (vtep) => {
     const ipv4 = vtep === null ? null : addressIn(vtep, 'ipv4');
@@ -133,20 +147,36 @@ export const networkRecord: Codec<NetworkRecord> = {
 export const vtepRecord: Codec<VtepRecord | null> = {
   encode: (record) => {
     if (record === null) return new Uint8Array(struct.vtep.size);
-    const { address, port, gateway, ifindex, tunnelIfindex } = record;
+    const { address, port, gateway, ifindex, tunnelIfindex, hops } = record;
     const mtus = { mtu: record.mtuBytes ?? 0, provenMtu: record.provenMtuBytes ?? 0 };
     const addresses = { address: bytesOf(address), gateway: bytesOf(gateway) };
     const family = familyNumber[familyOf(address)];
-    return struct.vtep.encode({ ...addresses, port, ifindex, tunnelIfindex, ...mtus, family, flags: 0 });
+    return struct.vtep.encode({ ...addresses, port, ifindex, tunnelIfindex, ...mtus, family, hops });
   },
   decode: (bytes) => {
     // Nearly all of the 16,384 slots are free, and every reading sees them all.
     const { offset, size } = struct.layout.vtep.fields.address;
     if (isZero(bytes, offset, offset + size)) return null;
-    const { address, gateway, ifindex, tunnelIfindex, mtu, provenMtu, port } = struct.vtep.decode(bytes);
-    const next = { gateway: isZero(gateway) ? null : addressOf(gateway), ifindex, tunnelIfindex };
+    const { address, gateway, ifindex, tunnelIfindex, mtu, provenMtu, port, hops } = struct.vtep.decode(bytes);
+    const next = { gateway: isZero(gateway) ? null : addressOf(gateway), ifindex, tunnelIfindex, hops };
     const mtus = { mtuBytes: mtu === 0 ? null : mtu, provenMtuBytes: provenMtu === 0 ? null : provenMtu };
     return { address: addressOf(address), port, ...next, ...mtus };
+  },
+};
+
+export const hopKey: Codec<HopKey> = {
+  encode: ({ vtepId, slot }) => struct.hopKey.encode({ vtep: vtepId, slot }),
+  decode: (bytes) => {
+    const { vtep, slot } = struct.hopKey.decode(bytes);
+    return { vtepId: vtep, slot };
+  },
+};
+
+export const hopRecord: Codec<HopRecord> = {
+  encode: ({ gateway, ifindex }) => struct.hop.encode({ gateway: bytesOf(gateway), ifindex }),
+  decode: (bytes) => {
+    const { gateway, ifindex } = struct.hop.decode(bytes);
+    return { gateway: isZero(gateway) ? null : addressOf(gateway), ifindex };
   },
 };
 

@@ -15,6 +15,10 @@ import {
   fdbRecord,
   type GroupKey,
   groupKey,
+  type HopKey,
+  type HopRecord,
+  hopKey,
+  hopRecord,
   index,
   type NeighbourKey,
   type NetworkRecord,
@@ -34,11 +38,12 @@ import {
 import { createTable, type Table } from './table.ts';
 
 export interface Tables {
-  /** One row, under 0. */
+  /** See own-vtep.ts. */
   readonly settings: Table<number, Vtep | null>;
   readonly networks: Table<Vni, NetworkRecord>;
   readonly vteps: Table<number, VtepRecord | null>;
   readonly vtepSlots: number;
+  readonly hops: Table<HopKey, HopRecord>;
   readonly peers: Table<PeerKey, number>;
   readonly ports: Table<number, PortRecord>;
   readonly fdb: Table<FdbKey, FdbRecord>;
@@ -61,6 +66,7 @@ export function openTables({ map, directories }: Programs): Tables {
     networks: createTable(map('networks'), networkKey, networkRecord),
     vteps: createTable(vteps, index, vtepRecord),
     vtepSlots: mapInfo(vteps).maxEntries,
+    hops: createTable(map('hops'), hopKey, hopRecord),
     peers: createTable(map('peers'), peerKey, peerRecord),
     ports: createTable(map('ports'), index, portRecord),
     fdb: createTable(fdb, fdbKey, fdbRecord),

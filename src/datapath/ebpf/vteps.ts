@@ -5,13 +5,16 @@
  *
  * The route to a VTEP is the kernel's own choice, asked for when the VTEP is put and again when routes, addresses or
  * links change. Where there is no route any more the row keeps its last next hop: it may be the kernel that is early.
+ * A route over several next hops has them in the table of hops (hops.ts); the row's own is then for want of these.
  */
 
-import type { Address } from '../../core/address.ts';
+import { type Address, familyOf } from '../../core/address.ts';
 import type { ForwardingEntry } from '../../core/forwarding.ts';
 import { isOverlayError, messageOf, overlayError } from '../../errors.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import type { VtepRecord } from './records.ts';
+import { putSlots, removeSlots, slotsOf } from './hops.ts';
+import type { OwnVtep } from './own-vtep.ts';
+import type { HopKey, HopRecord, VtepRecord } from './records.ts';
 import type { Table } from './table.ts';
 import type { Tunnels } from './tunnels.ts';
 
@@ -33,16 +36,29 @@ export interface Vteps {
   /** @returns the ids that are free now, for rows that still name them */
   remove(entries: readonly VtepEntry[]): Promise<ReadonlySet<number>>;
   /** Resolves all rows anew and writes those that changed. @returns what could not be resolved */
-  resolve(): Promise<readonly string[]>;
-  /** UDP ports in use, the own one included. */
+  resolve(standpoint: Standpoint): Promise<readonly string[]>;
+  /** UDP ports in use, the own ones included. */
   ports(): ReadonlySet<number>;
   /** Indexes of the devices that packets to VTEPs leave by. */
   underlays(): ReadonlySet<number>;
 }
 
+/** How this node looks at the routes; kept from one resolving for what is put until the next. */
+export interface Standpoint {
+  /** The own addresses that a device has. */
+  readonly sources: readonly Address[];
+  /** Whether any route here has several next hops: asking for these takes as long as asking for the route. */
+  readonly hasMultipath: boolean;
+}
+
 interface Slot {
   readonly id: number;
   readonly record: VtepRecord;
+}
+
+interface Resolved {
+  readonly record: VtepRecord;
+  readonly hops: readonly HopRecord[];
 }
 
 /** Implementation: 0 is no id, so that a zeroed row names no VTEP. */
@@ -51,17 +67,21 @@ const firstId = 1;
 interface VtepSurroundings {
   readonly table: Table<number, VtepRecord | null>;
   readonly size: number;
-  readonly ownPort: number;
+  readonly hops: Table<HopKey, HopRecord>;
+  readonly own: Pick<OwnVtep, 'ports'>;
   readonly netlink: Netlink;
   readonly tunnels: Tunnels;
   /** Called when `resolve` has found another route, device or MTU to a VTEP. */
   onMoved(vtep: Address): void;
 }
 
-export function createVteps({ table, size, ownPort, netlink, tunnels, onMoved }: VtepSurroundings): Vteps {
+export function createVteps(surroundings: VtepSurroundings): Vteps {
+  const { table, size, hops: hopTable, own, netlink, tunnels, onMoved } = surroundings;
   let slots = new Map<Address, Slot>();
   let addresses = new Map<number, Address>();
+  const hops = new Map<number, readonly HopRecord[]>();
   let lastId = 0;
+  let standpoint: Standpoint = { sources: [], hasMultipath: false };
 
   function remember(read: readonly Slot[]): void {
     slots = new Map(read.map((slot) => [slot.record.address, slot]));
@@ -79,21 +99,32 @@ export function createVteps({ table, size, ownPort, netlink, tunnels, onMoved }:
     throw overlayError('BPF_FAILED', { operation: 'adding a VTEP', problem, errno: 'E2BIG' });
   }
 
-  const ports = () => new Set([ownPort, ...[...slots.values()].map(({ record }) => record.port)]);
+  const ports = () => new Set([...own.ports(), ...[...slots.values()].map(({ record }) => record.port)]);
 
   async function closeUnused(before: ReadonlySet<number>): Promise<void> {
     const now = ports();
     for (const port of before) if (!now.has(port)) await tunnels.close(port);
   }
 
+  /** The slots before the row that counts them, and out after it: what a packet looks up is there. */
+  function writeHops({ id, record }: Slot, wanted: readonly HopRecord[]): void {
+    putSlots(hopTable, id, wanted);
+    table.put([[id, record]]);
+    removeSlots(hopTable, id, wanted.length);
+    if (wanted.length > 0) hops.set(id, wanted);
+    else hops.delete(id);
+  }
+
   async function write(wanted: readonly Slot[], onChanged?: (vtep: Address) => void): Promise<readonly string[]> {
     const before = ports();
-    const resolver = await createResolver(netlink, tunnels);
+    const resolver = await createResolver(netlink, tunnels, standpoint);
     const changed: Slot[] = [];
     for (const { id, record } of wanted) {
-      const resolved = await resolver.resolve(record);
+      const resolved = await resolver.resolve(record, hops.get(id) ?? []);
+      const slot = { id, record: resolved.record };
+      if (resolved.hops.length > 0 || record.hops > 0) writeHops(slot, resolved.hops);
       const written = slots.get(record.address);
-      if (written === undefined || !isSame(written.record, resolved)) changed.push({ id, record: resolved });
+      if (written === undefined || !isSame(written.record, slot.record)) changed.push(slot);
     }
     table.put(changed.map(({ id, record }) => [id, record]));
     remember([...slots.values(), ...changed]);
@@ -147,14 +178,24 @@ export function createVteps({ table, size, ownPort, netlink, tunnels, onMoved }:
       const before = ports();
       const removed = entries.flatMap(({ address }) => slots.get(address) ?? []);
       table.put(removed.map(({ id }) => [id, null]));
+      for (const { id, record } of removed) {
+        if (record.hops > 0) removeSlots(hopTable, id, 0);
+        hops.delete(id);
+      }
       const ids = new Set(removed.map(({ id }) => id));
       remember([...slots.values()].filter(({ id }) => !ids.has(id)));
       await closeUnused(before);
       return ids;
     },
-    resolve: () => write([...slots.values()], onMoved),
+    resolve: (present) => {
+      standpoint = present;
+      return write([...slots.values()], onMoved);
+    },
     ports,
-    underlays: () => new Set([...slots.values()].map(({ record }) => record.ifindex).filter((index) => index !== 0)),
+    underlays: () => {
+      const next = [...[...slots.values()].map(({ record }) => record), ...[...hops.values()].flat()];
+      return new Set(next.map(({ ifindex }) => ifindex).filter((index) => index !== 0));
+    },
   };
 }
 
@@ -163,7 +204,14 @@ function isSame(left: VtepRecord, right: VtepRecord): boolean {
   return names.every((name) => left[name] === right[name]);
 }
 
-const unresolved = { gateway: null, ifindex: 0, tunnelIfindex: 0, mtuBytes: null, provenMtuBytes: null } as const;
+const unresolved = {
+  gateway: null,
+  ifindex: 0,
+  tunnelIfindex: 0,
+  mtuBytes: null,
+  provenMtuBytes: null,
+  hops: 0,
+} as const;
 
 function entriesOf({ address, port, provenMtuBytes }: VtepRecord): readonly (VtepEntry | PathEntry)[] {
   const path = { table: 'path', vtep: address, mtuBytes: provenMtuBytes ?? 0 } as const;
@@ -171,7 +219,7 @@ function entriesOf({ address, port, provenMtuBytes }: VtepRecord): readonly (Vte
 }
 
 /** Resolves rows one after another, with one look at the links for all. */
-async function createResolver(netlink: Netlink, tunnels: Tunnels) {
+async function createResolver(netlink: Netlink, tunnels: Tunnels, { sources, hasMultipath }: Standpoint) {
   const mtus = new Map((await netlink.links()).map(({ index, mtuBytes }) => [index, mtuBytes]));
   const tunnelOf = new Map<number, number>();
   const problems: string[] = [];
@@ -195,18 +243,27 @@ async function createResolver(netlink: Netlink, tunnels: Tunnels) {
     return index;
   }
 
+  /** From the own address of the same family: rules may send its packets another way. */
+  async function way(address: Address) {
+    const options = { source: sources.find((source) => familyOf(source) === familyOf(address)) };
+    const route = await netlink.routeTo(address, options);
+    return { route, slots: hasMultipath ? slotsOf(await netlink.hopsTo(address, options)) : [] };
+  }
+
   return {
     problems,
-    resolve: async (record: VtepRecord): Promise<VtepRecord> => {
+    /** With its present hops, which stay when there is no route. */
+    resolve: async (record: VtepRecord, present: readonly HopRecord[]): Promise<Resolved> => {
       const { address, port, provenMtuBytes } = record;
       const tunnelIfindex = await tunnelIndex(port);
-      return attempt(`route to VTEP ${address}`, { ...record, tunnelIfindex }, async () => {
-        const route = await netlink.routeTo(address);
-        const limits = [route.mtuBytes, mtus.get(route.ifindex), provenMtuBytes];
-        const known = limits.filter((mtu) => typeof mtu === 'number');
-        const mtuBytes = known.length === 0 ? null : Math.min(...known);
-        const next = { gateway: route.gateway, ifindex: route.ifindex, tunnelIfindex };
-        return { address, port, ...next, mtuBytes, provenMtuBytes };
+      const otherwise = { record: { ...record, tunnelIfindex }, hops: present };
+      return attempt(`route to VTEP ${address}`, otherwise, async () => {
+        const { route, slots } = await way(address);
+        const devices = [route, ...slots].map(({ ifindex }) => mtus.get(ifindex));
+        const limits = [route.mtuBytes, ...devices, provenMtuBytes].filter((mtu) => typeof mtu === 'number');
+        const mtuBytes = limits.length === 0 ? null : Math.min(...limits);
+        const next = { gateway: route.gateway, ifindex: route.ifindex, tunnelIfindex, hops: slots.length };
+        return { record: { address, port, ...next, mtuBytes, provenMtuBytes }, hops: slots };
       });
     },
   };

@@ -24,8 +24,14 @@ function address(type: number, value: Address): Buffer {
 }
 
 test('a question names family, full length and destination', () => {
-  assert.is(encodeRouteQuery(oneAddress).toString('hex'), `0220${'00'.repeat(10)}08000100c0000201`);
-  assert.is(encodeRouteQuery(parseAddress('2001:db8::1')).toString('hex', 0, 2), '0a80');
+  assert.is(encodeRouteQuery({ address: oneAddress }).toString('hex'), `0220${'00'.repeat(10)}08000100c0000201`);
+  assert.is(encodeRouteQuery({ address: parseAddress('2001:db8::1') }).toString('hex', 0, 2), '0a80');
+});
+
+test('a question may name the source, and ask for the entry that matches', () => {
+  const query = encodeRouteQuery({ address: gateway, source: oneAddress, flags: 0x2000 });
+
+  assert.is(query.toString('hex'), `022020${'00'.repeat(6)}200000${'08000100c00002fe'}${'08000200c0000201'}`);
 });
 
 test('a chosen route tells device, gateway, source and the MTU learnt', () => {
@@ -53,17 +59,36 @@ test('an answer that leads nowhere is the errno IPv4 would have given', () => {
   assert.is(decodeChosenRoute(message({}, u32(4, 3))), 'EADDRNOTAVAIL');
 });
 
-test('a route over several next hops shows the first', () => {
+test('a route has its next hops with their weights, and tells which are dead', () => {
   const attributes = address(5, gateway);
-  const hop = Buffer.alloc(8);
-  hop.writeUInt16LE(8 + attributes.length, 0);
-  hop.writeInt32LE(5, 4);
-  const second = Buffer.from(hop);
-  second.writeInt32LE(6, 4);
+  const hop = (ifindex: number, flags: number, weight: number, more: Buffer) => {
+    const head = Buffer.alloc(8);
+    head.writeUInt16LE(8 + more.length, 0);
+    head.set([flags, weight - 1], 2);
+    head.writeInt32LE(ifindex, 4);
+    return Buffer.concat([head, more]);
+  };
+  const multipath = Buffer.concat([
+    hop(5, 0, 1, attributes),
+    hop(6, 0x10, 3, attributes),
+    hop(7, 0x1, 1, Buffer.alloc(0)),
+  ]);
 
-  const route = decodeRoute(message({}, bytes(9, Buffer.concat([hop, attributes, second, attributes])), u32(6, 100)));
+  const route = decodeRoute(message({}, bytes(9, multipath), u32(6, 100)));
 
-  assert.equal(route, { destination: 'default', family: 'ipv4', ifindex: 5, gateway, metric: 100, table: 254 });
+  const hops = [
+    { ifindex: 5, gateway, weight: 1, isDead: false },
+    { ifindex: 6, gateway, weight: 3, isDead: true },
+    { ifindex: 7, gateway: null, weight: 1, isDead: true },
+  ];
+  assert.equal(route, { destination: 'default', family: 'ipv4', hops, metric: 100, table: 254 });
+});
+
+test('a route with one next hop has just that, and one that leads nowhere has none', () => {
+  assert.equal(decodeRoute(message({}, u32(4, 2), address(5, gateway)))?.hops, [
+    { ifindex: 2, gateway, weight: 1, isDead: false },
+  ]);
+  assert.equal(decodeRoute(message({ type: 7 }))?.hops, []);
 });
 
 test('a table beyond 255 is read from its attribute', () => {

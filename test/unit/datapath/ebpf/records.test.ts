@@ -8,6 +8,8 @@ import {
   fdbKey,
   fdbRecord,
   floodRecord,
+  hopKey,
+  hopRecord,
   index,
   neighbourKey,
   neighbourRecord,
@@ -40,6 +42,8 @@ test('every record comes back from its bytes, with and without what may be absen
   returns(networkKey, vni);
   returns(networkRecord, { mtuBytes: 1450, multicast: true }, { mtuBytes: 68, multicast: false });
   returns(peerKey, { vni, source: ipv4 }, { vni, source: ipv6 });
+  returns(hopKey, { vtepId: 7, slot: 3 });
+  returns(hopRecord, { gateway: null, ifindex: 2 }, { gateway: ipv4, ifindex: 3 }, { gateway: ipv6, ifindex: 3 });
   returns(peerRecord, 1);
   returns(fdbKey, { vni, mac });
   returns(fdbRecord, { target: { kind: 'local', ifindex: 7 }, isProvisional: false });
@@ -65,6 +69,7 @@ test('a VTEP comes back with its next hop, and a free slot as none', () => {
     tunnelIfindex: 3,
     mtuBytes: 1400,
     provenMtuBytes: 1400,
+    hops: 4,
   };
   const far = { ...near, address: ipv6, gateway: parseAddress('fe80::1'), mtuBytes: null, provenMtuBytes: null };
 
