@@ -76,7 +76,9 @@ export function createReports(parts: ReportParts, { version, driver }: ReportFac
   const notes = (): string[] => [
     ...engineAdvice(driver, forgotten.inventory()).notes,
     ...shortPathNotes({
-      ...{ presence.node: selfName, networks: local.overlays(), memberships: reachable(presence.node.vtep, directory.memberships()) },
+      self: selfName,
+      networks: local.overlays(),
+      memberships: reachable(presence.node.vtep, directory.memberships()),
       ...{ nodeName, networkName: shownName, stateOf: paths.stateOf },
     }),
   ];

@@ -108,6 +108,7 @@ export function createVteps(surroundings: VtepSurroundings): Vteps {
 
   /** The slots before the row that counts them, and out after it: what a packet looks up is there. */
   function writeHops({ id, record }: Slot, wanted: readonly HopRecord[]): void {
+    if (wanted.length === 0 && (slots.get(record.address)?.record.hops ?? 0) === 0) return;
     putSlots(hopTable, id, wanted);
     table.put([[id, record]]);
     removeSlots(hopTable, id, wanted.length);
@@ -122,7 +123,7 @@ export function createVteps(surroundings: VtepSurroundings): Vteps {
     for (const { id, record } of wanted) {
       const resolved = await resolver.resolve(record, hops.get(id) ?? []);
       const slot = { id, record: resolved.record };
-      if (resolved.hops.length > 0 || record.hops > 0) writeHops(slot, resolved.hops);
+      writeHops(slot, resolved.hops);
       const written = slots.get(record.address);
       if (written === undefined || !isSame(written.record, slot.record)) changed.push(slot);
     }
