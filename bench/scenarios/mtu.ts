@@ -92,14 +92,15 @@ interface Comparison {
 }
 
 async function compare(comparison: Comparison, { runs, mebibytes }: PathMtuOptions): Promise<PathMtuFigures[]> {
-  const { pathBytes, isMute, automatic, tuned } = comparison;
+  const { pathBytes, isMute, tuned } = comparison;
   const figures: PathMtuFigures[] = [];
-  for (const family of ['ipv4', 'ipv6'] as const) {
-    if (family === 'ipv6' && tuned.address6 === null) continue;
+  for (const family of tuned.address6 === null ? (['ipv4'] as const) : (['ipv4', 'ipv6'] as const)) {
     const seconds = { automatic: [] as number[], tuned: [] as number[] };
     for (let run = 0; run < runs; run += 1) {
-      seconds.automatic.push(await pour(automatic, family, mebibytes));
-      seconds.tuned.push(await pour(tuned, family, mebibytes));
+      // Neither always comes first.
+      for (const each of run % 2 === 0 ? (['automatic', 'tuned'] as const) : (['tuned', 'automatic'] as const)) {
+        seconds[each].push(await pour(comparison[each], family, mebibytes));
+      }
     }
     figures.push({ pathBytes, isMute, family, mebibytes, ...seconds });
   }
