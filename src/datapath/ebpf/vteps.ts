@@ -116,6 +116,11 @@ export function createVteps(surroundings: VtepSurroundings): Vteps {
     else hops.delete(id);
   }
 
+  function isWritten({ record }: Slot): boolean {
+    const written = slots.get(record.address);
+    return written !== undefined && isSame(written.record, record);
+  }
+
   async function write(wanted: readonly Slot[], onChanged?: (vtep: Address) => void): Promise<readonly string[]> {
     const before = ports();
     const resolver = await createResolver(netlink, tunnels, standpoint);
@@ -124,8 +129,7 @@ export function createVteps(surroundings: VtepSurroundings): Vteps {
       const resolved = await resolver.resolve(record, hops.get(id) ?? []);
       const slot = { id, record: resolved.record };
       writeHops(slot, resolved.hops);
-      const written = slots.get(record.address);
-      if (written === undefined || !isSame(written.record, slot.record)) changed.push(slot);
+      if (!isWritten(slot)) changed.push(slot);
     }
     table.put(changed.map(({ id, record }) => [id, record]));
     remember([...slots.values(), ...changed]);
