@@ -11,6 +11,7 @@
 import type { Address } from '../../core/address.ts';
 import { addressesOf } from '../../core/vtep.ts';
 import { isOverlayError, messageOf, overlayError } from '../../errors.ts';
+import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import { localTable, type Route } from '../../netlink/route.ts';
@@ -59,18 +60,30 @@ export function createFoundation(ground: Ground): Foundation {
 
   async function coverUnderlays(): Promise<readonly string[]> {
     const links = await netlink.links();
-    const wanted = new Set([...uplinks, ...vteps.underlays()]);
-    const left = new Set(attachments.remembered().filter(isUplinkName));
-    for (const device of links) {
-      const isUplink = wanted.has(device.index) && device.name !== 'lo';
-      if (!isUplink && (covered.has(device.index) || left.has(device.name))) attachments.detach(device);
-      if (isUplink && !attachments.isAttached(fromUnderlay, device)) attachments.attach(fromUnderlay, device);
+    const before = coveredDevices(links);
+    const wanted = uplinksAmong(links, before);
+    for (const device of before) if (!wanted.includes(device)) attachments.detach(device);
+    for (const device of wanted) {
+      if (!attachments.isAttached(fromUnderlay, device)) attachments.attach(fromUnderlay, device);
     }
     attachments.prune(links);
     await headroom.lay(links);
-    covered = wanted;
-    const names = links.filter(({ index, name }) => wanted.has(index) && name !== 'lo').map(({ name }) => name);
+    covered = new Set(wanted.map(({ index }) => index));
+    const names = wanted.map(({ name }) => name);
     return layGate(netlink, vteps.ports(), names);
+  }
+
+  /** By this process, or by one before. */
+  function coveredDevices(links: readonly Link[]): readonly Link[] {
+    const pinned = new Set(attachments.remembered().filter(isUplinkName));
+    return links.filter(({ index, name }) => covered.has(index) || pinned.has(name));
+  }
+
+  /** What was one stays one, since peers may still send by it, until it becomes a port of a bridge or bond. */
+  function uplinksAmong(links: readonly Link[], before: readonly Link[]): readonly Link[] {
+    const present = new Set([...uplinks, ...vteps.underlays()]);
+    const isUplink = (link: Link) => present.has(link.index) || (before.includes(link) && link.master === null);
+    return links.filter((link) => link.name !== 'lo' && isUplink(link));
   }
 
   /** The VTEP before this one: its device stays for as long as packets come to it. @returns what is in the way of it */
