@@ -42,7 +42,7 @@ const marks: readonly Edit[] = [
   ['lib/decapsulate.h', '	*(volatile __u32 *)&skb->mark = 0;\n', ''],
 ];
 const hash = 'hash = skb->hash ? skb->hash : bpf_get_hash_recalc(skb);';
-const hop = 'return bpf_redirect_neigh(vtep->ifindex, &hop, sizeof(hop), 0);';
+const hop = 'return bpf_redirect_neigh(ifindex, &neighbour, sizeof(neighbour), 0);';
 
 /** The first is the programs as they are, with which the others are compared; the second shows how much is noise. */
 export const variants: readonly Variant[] = [
@@ -68,14 +68,14 @@ export const variants: readonly Variant[] = [
       [
         'lib/learn.h',
         'if (entry && !entry->ifindex && !(entry->flags & FDB_PROVISIONAL)) {',
-        'if (peer_lookup(origin) && entry && !entry->ifindex && !(entry->flags & FDB_PROVISIONAL)) {',
+        'if (peer_lookup(origin->vni, origin->vtep) && entry && !entry->ifindex && !(entry->flags & FDB_PROVISIONAL)) {',
       ],
     ],
   },
   {
     label: 'route',
     title: 'the route looked up for each packet',
-    edits: [['lib/encapsulate.h', hop, 'return bpf_redirect_neigh(vtep->ifindex, NULL, 0, 0);']],
+    edits: [['lib/encapsulate.h', hop, 'return bpf_redirect_neigh(ifindex, NULL, 0, 0);']],
   },
   {
     label: 'redirect',
