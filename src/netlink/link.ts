@@ -4,6 +4,7 @@
  * Sources: linux/if_link.h, linux/rtnetlink.h `struct ifinfomsg`, linux/if.h.
  */
 
+import { type Address, addressFromBytes } from '../core/address.ts';
 import { type MacAddress, macBytes, macFromBytes } from '../core/mac.ts';
 import {
   type Attributes,
@@ -23,6 +24,7 @@ import {
   u8,
   u32,
 } from './attributes.ts';
+import { type BridgePort, decodeBridgePort } from './bridge-port.ts';
 import { hasErrno, type NetlinkMessage, type NetlinkSocket, type RequestOptions } from './socket.ts';
 
 export type Link = {
@@ -35,6 +37,10 @@ export type Link = {
   readonly mtuBytes: number;
   /** Set up by an administrator; says nothing of the carrier. */
   readonly isUp: boolean;
+  /** Speaks ARP. */
+  readonly isArp: boolean;
+  /** Free text that the kernel keeps with a link; null where there is none. */
+  readonly alias: string | null;
   /** The other end of a veth pair, as its namespace numbers it; of a VLAN, the device below; else null. */
   readonly peerIndex: number | null;
   /** This namespace's id of the one `peerIndex` is in; null when it is this one. */
@@ -42,6 +48,8 @@ export type Link = {
   /** Index of the bridge or bond this is a port of. */
   readonly master: number | null;
   readonly vxlan: VxlanLink | null;
+  /** Null for what is no port of a bridge. */
+  readonly bridgePort: BridgePort | null;
 };
 
 export type VxlanLink = {
@@ -49,6 +57,10 @@ export type VxlanLink = {
   readonly port: number;
   readonly collectMetadata: boolean;
   readonly learning: boolean;
+  /** Answers ARP and ND itself. */
+  readonly proxy: boolean;
+  /** The address it sends from; null when the kernel chooses one. */
+  readonly local: Address | null;
 };
 
 /** Specification: linux/if_link.h and linux/rtnetlink.h. */
@@ -60,17 +72,23 @@ export const linkAttribute = {
   link: 5,
   master: 10,
   info: 18,
+  alias: 20,
+  statistics: 23,
   afSpec: 26,
   extMask: 29,
   linkNetnsId: 37,
   gsoMaxSize: 41,
   gsoIpv4MaxSize: 63,
 } as const;
-export const linkInfo = { kind: 1, data: 2 } as const;
+export const linkInfo = { kind: 1, data: 2, portKind: 4, portData: 5 } as const;
 export const vxlanAttribute = {
   id: 1,
+  local: 4,
   learning: 7,
+  proxy: 11,
+  l3Miss: 14,
   port: 15,
+  local6: 17,
   udpChecksum: 18,
   zeroChecksum6Tx: 19,
   zeroChecksum6Rx: 20,
@@ -78,6 +96,7 @@ export const vxlanAttribute = {
 } as const;
 const headBytes = 16;
 const flagUp = 0x1;
+const flagNoArp = 0x80;
 const skipStatistics = 1 << 3;
 const inet6 = { family: 10, addressGenerationMode: 8, none: 1 } as const;
 
@@ -125,6 +144,8 @@ export type LinkSetting = {
   readonly mtuBytes?: number;
   readonly mac?: MacAddress;
   readonly addressGeneration?: 'none';
+  readonly isArp?: boolean;
+  readonly alias?: string;
   /** Index of the bridge it becomes a port of. */
   readonly master?: number;
 };
@@ -144,12 +165,13 @@ export async function silence(socket: NetlinkSocket, name: string, options?: Req
 }
 
 /** `struct ifinfomsg` and attributes. */
-export function encodeLink(setting: Pick<LinkSetting, 'isUp'>, attributes: readonly EncodedAttribute[]): Buffer {
+export function encodeLink(
+  { isUp, isArp }: Pick<LinkSetting, 'isUp' | 'isArp'>,
+  attributes: readonly EncodedAttribute[],
+): Buffer {
   const head = Buffer.alloc(headBytes);
-  if (setting.isUp !== undefined) {
-    head.writeUInt32LE(setting.isUp ? flagUp : 0, 8);
-    head.writeUInt32LE(flagUp, 12);
-  }
+  head.writeUInt32LE((isUp === true ? flagUp : 0) | (isArp === false ? flagNoArp : 0), 8);
+  head.writeUInt32LE((isUp === undefined ? 0 : flagUp) | (isArp === undefined ? 0 : flagNoArp), 12);
   return Buffer.concat([head, encodeAttributes(attributes)]);
 }
 
@@ -170,19 +192,26 @@ export function decodeLink({ payload }: NetlinkMessage): Link {
     mac: unicastMac(readBytes(attributes, linkAttribute.address)),
     mtuBytes: readU32(attributes, linkAttribute.mtu) ?? 0,
     isUp: (payload.readUInt32LE(8) & flagUp) !== 0,
+    isArp: (payload.readUInt32LE(8) & flagNoArp) === 0,
+    alias: readText(attributes, linkAttribute.alias),
     peerIndex: readU32(attributes, linkAttribute.link) || null,
     linkNetnsId: readI32(attributes, linkAttribute.linkNetnsId),
     master: readU32(attributes, linkAttribute.master),
     vxlan: kind === 'vxlan' ? decodeVxlan(readNested(info, linkInfo.data)) : null,
+    bridgePort:
+      readText(info, linkInfo.portKind) === 'bridge' ? decodeBridgePort(readNested(info, linkInfo.portData)) : null,
   };
 }
 
 function decodeVxlan(data: Attributes): VxlanLink {
+  const local = readBytes(data, vxlanAttribute.local) ?? readBytes(data, vxlanAttribute.local6);
   return {
     id: readU32(data, vxlanAttribute.id) ?? 0,
     port: readU16Be(data, vxlanAttribute.port) ?? 0,
     collectMetadata: readU8(data, vxlanAttribute.collectMetadata) === 1,
     learning: readU8(data, vxlanAttribute.learning) === 1,
+    proxy: readU8(data, vxlanAttribute.proxy) === 1,
+    local: local === null ? null : addressFromBytes(local),
   };
 }
 
@@ -191,10 +220,11 @@ function unicastMac(address: Buffer | null): MacAddress | null {
   return (address.readUInt8(0) & 1) === 0 ? macFromBytes(address) : null;
 }
 
-function settingAttributes({ mtuBytes, mac, addressGeneration, master }: LinkSetting): EncodedAttribute[] {
+function settingAttributes({ mtuBytes, mac, addressGeneration, alias, master }: LinkSetting): EncodedAttribute[] {
   const attributes: EncodedAttribute[] = [];
   if (mtuBytes !== undefined) attributes.push(u32(linkAttribute.mtu, mtuBytes));
   if (mac !== undefined) attributes.push(bytes(linkAttribute.address, macBytes(mac)));
+  if (alias !== undefined) attributes.push(text(linkAttribute.alias, alias));
   if (master !== undefined) attributes.push(u32(linkAttribute.master, master));
   if (addressGeneration !== undefined) {
     const mode = u8(inet6.addressGenerationMode, inet6.none);

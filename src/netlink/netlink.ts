@@ -8,11 +8,15 @@
 import type { Address } from '../core/address.ts';
 import type { MacAddress } from '../core/mac.ts';
 import { type LinkAddress, listAddresses } from './address.ts';
-import { createBridge } from './bridge.ts';
+import { createBridge, createSealedBridge, sealBridge, setBridgePort } from './bridge.ts';
+import type { BridgePortSetting } from './bridge-port.ts';
 import { deleteLink, findLink, type Link, listLinks, setLink } from './link.ts';
+import { deleteNeighbourRow, listNeighbourRows, type NeighbourRow, putNeighbourRow } from './neighbour.ts';
+import { createNetworkTunnel, type NetworkTunnel } from './network-tunnel.ts';
 import { type ChosenRoute, hopsTo, listRoutes, type NextHop, type Route, type RouteOptions, routeTo } from './route.ts';
 import { addRule, deleteRule, listRules, type Rule } from './rule.ts';
 import { openRequestSocket, type RequestOptions } from './socket.ts';
+import { type LinkStatistics, listStatistics } from './statistics.ts';
 import { createVethPair, type VethPair } from './veth.ts';
 import { createTunnel, type Tunnel } from './vxlan.ts';
 
@@ -26,11 +30,19 @@ export type Netlink = {
   createTunnel(tunnel: Tunnel, options?: RequestOptions): Promise<void>;
   /** Down; all or nothing. errno EEXIST when the name is taken. */
   createBridge(name: string, options?: RequestOptions): Promise<void>;
+  /** One VNI's own; down; all or nothing. errno EEXIST when the name, or the VNI on this port, is taken. */
+  createNetworkTunnel(tunnel: NetworkTunnel, options?: RequestOptions): Promise<void>;
+  /** Deaf and mute to the host it stands on; down; all or nothing. errno EEXIST when the name is taken. */
+  createSealedBridge(name: string, options?: RequestOptions): Promise<void>;
+  /** Makes a bridge what `createSealedBridge` makes. Idempotent. */
+  sealBridge(name: string, options?: RequestOptions): Promise<void>;
+  setBridgePort(name: string, setting: BridgePortSetting, options?: RequestOptions): Promise<void>;
   /** Of a tunnel, errno EADDRINUSE when its port is held by something else. */
   setUp(name: string, options?: RequestOptions): Promise<void>;
   setDown(name: string, options?: RequestOptions): Promise<void>;
   setMtu(name: string, mtuBytes: number, options?: RequestOptions): Promise<void>;
   setMac(name: string, mac: MacAddress, options?: RequestOptions): Promise<void>;
+  setAlias(name: string, alias: string, options?: RequestOptions): Promise<void>;
   /** Makes it a port of the bridge with this index; of another it is one no more. */
   setMaster(name: string, bridge: number, options?: RequestOptions): Promise<void>;
   /** Idempotent: false when there was none. Of a veth pair, both ends go. */
@@ -44,6 +56,13 @@ export type Netlink = {
   rules(options?: RequestOptions): Promise<readonly Rule[]>;
   addRule(rule: Rule, options?: RequestOptions): Promise<void>;
   deleteRule(rule: Rule, options?: RequestOptions): Promise<void>;
+  statistics(options?: RequestOptions): Promise<readonly LinkStatistics[]>;
+  /** Neighbours and the forwarding databases of bridges and vxlan links. */
+  neighbourRows(options?: RequestOptions): Promise<readonly NeighbourRow[]>;
+  /** A lasting row. Idempotent. */
+  putNeighbourRow(row: NeighbourRow, options?: RequestOptions): Promise<void>;
+  /** Idempotent: false when there was none. */
+  deleteNeighbourRow(row: NeighbourRow, options?: RequestOptions): Promise<boolean>;
   /** Answers what was asked before, refuses what is asked after with errno EBADF, and closes. Idempotent. */
   close(): Promise<void>;
 };
@@ -57,10 +76,15 @@ export async function openNetlink(): Promise<Netlink> {
     createVethPair: (pair, options) => createVethPair(socket, pair, options),
     createTunnel: (tunnel, options) => createTunnel(socket, tunnel, options),
     createBridge: (name, options) => createBridge(socket, name, options),
+    createNetworkTunnel: (tunnel, options) => createNetworkTunnel(socket, tunnel, options),
+    createSealedBridge: (name, options) => createSealedBridge(socket, name, options),
+    sealBridge: (name, options) => sealBridge(socket, name, options),
+    setBridgePort: (name, setting, options) => setBridgePort(socket, name, setting, options),
     setUp: (name, options) => setLink(socket, name, { isUp: true }, options),
     setDown: (name, options) => setLink(socket, name, { isUp: false }, options),
     setMtu: (name, mtuBytes, options) => setLink(socket, name, { mtuBytes }, options),
     setMac: (name, mac, options) => setLink(socket, name, { mac }, options),
+    setAlias: (name, alias, options) => setLink(socket, name, { alias }, options),
     setMaster: (name, master, options) => setLink(socket, name, { master }, options),
     deleteLink: (name, options) => deleteLink(socket, name, options),
     addresses: (options) => listAddresses(socket, options),
@@ -70,6 +94,10 @@ export async function openNetlink(): Promise<Netlink> {
     rules: (options) => listRules(socket, options),
     addRule: (rule, options) => addRule(socket, rule, options),
     deleteRule: (rule, options) => deleteRule(socket, rule, options),
+    statistics: (options) => listStatistics(socket, options),
+    neighbourRows: (options) => listNeighbourRows(socket, options),
+    putNeighbourRow: (row, options) => putNeighbourRow(socket, row, options),
+    deleteNeighbourRow: (row, options) => deleteNeighbourRow(socket, row, options),
     close: () => socket.close(),
   };
 }

@@ -1,5 +1,6 @@
 /**
- * What changes in the kernel, as it changes: links, addresses and routes of this namespace, whoever changes them.
+ * What changes in the kernel, as it changes: links, addresses, routes and, asked for, neighbours of this namespace,
+ * whoever changes them.
  *
  * A consumer keeps a picture of the kernel: on `overrun` it reads everything anew, on any other it reads what is named.
  * The first item is always an overrun, sent once the groups are joined, so that nothing falls between the first
@@ -16,6 +17,7 @@
 import type { Address } from '../core/address.ts';
 import { addressMessage, decodeLinkAddress } from './address.ts';
 import { decodeLinkHead, linkMessage } from './link.ts';
+import { decodeNeighbourRow, type NeighbourRow, neighbourMessage, rowKey } from './neighbour.ts';
 import { decodeRoute, localTable, type Route, routeMessage } from './route.ts';
 import { type NetlinkMessage, type NotificationSocket, openNotificationSocket } from './socket.ts';
 
@@ -23,21 +25,34 @@ export type KernelChange =
   | { readonly kind: 'link'; readonly ifindex: number; readonly name: string; readonly isRemoved: boolean }
   | { readonly kind: 'address'; readonly ifindex: number; readonly address: Address; readonly isRemoved: boolean }
   | (Pick<Route, 'destination' | 'family' | 'table'> & { readonly kind: 'route'; readonly isRemoved: boolean })
+  | { readonly kind: 'neighbour'; readonly row: NeighbourRow; readonly isRemoved: boolean }
+  /** Somebody asked a vxlan link for an address that it has no neighbour for. */
+  | { readonly kind: 'question'; readonly ifindex: number; readonly address: Address }
   | { readonly kind: 'overrun'; readonly reason: 'started' | 'lost' };
 
 /** Specification: linux/rtnetlink.h. */
 const groups = { link: 0x1, ipv4Address: 0x10, ipv4Route: 0x40, ipv6Address: 0x100, ipv6Route: 0x400 } as const;
 const everyGroup = Object.values(groups).reduce((mask, group) => mask | group, 0);
+const neighbourGroup = 0x4;
 const unspecifiedFamily = 0;
 
 /** Implementation: beyond this, reading everything is cheaper than reading one by one. */
 const mailboxLimit = 1_024;
 const silenceMs = 1_000;
 
+export type Watched = {
+  /** Neighbours and forwarding databases too. They change much: every host that is talked to is one. */
+  readonly neighbours?: boolean;
+};
+
 /** Ends when the signal aborts or the consumer leaves; the socket is closed by then. @throws NETLINK_FAILED */
-export async function* watchKernel(signal: AbortSignal): AsyncGenerator<KernelChange, void, undefined> {
+export async function* watchKernel(
+  signal: AbortSignal,
+  { neighbours = false }: Watched = {},
+): AsyncGenerator<KernelChange, void, undefined> {
+  const mask = everyGroup | (neighbours ? neighbourGroup : 0);
   const mailbox = createMailbox();
-  const listen = () => openNotificationSocket(everyGroup, (message) => mailbox.put(message));
+  const listen = () => openNotificationSocket(mask, (message) => mailbox.put(message));
   let socket: NotificationSocket = await listen();
   try {
     mailbox.overrun('started');
@@ -76,6 +91,15 @@ export function decodeChange(message: NetlinkMessage): Exclude<KernelChange, { k
       if (route === null || route.table === localTable) return null;
       const { destination, family, table } = route;
       return { kind: 'route', destination, family, table, isRemoved: message.type === routeMessage.delete };
+    }
+    case neighbourMessage.new:
+    case neighbourMessage.delete: {
+      const row = decodeNeighbourRow(message);
+      return row === null ? null : { kind: 'neighbour', row, isRemoved: message.type === neighbourMessage.delete };
+    }
+    case neighbourMessage.get: {
+      const row = decodeNeighbourRow(message);
+      return row?.table === 'address' ? { kind: 'question', ifindex: row.ifindex, address: row.address } : null;
     }
     default:
       return null;
@@ -144,5 +168,9 @@ function keyOf(change: Exclude<KernelChange, { kind: 'overrun' }>): string {
       return `address ${change.ifindex} ${change.address}`;
     case 'route':
       return `route ${change.family} ${change.table} ${change.destination}`;
+    case 'neighbour':
+      return `neighbour ${rowKey(change.row)}`;
+    case 'question':
+      return `question ${change.ifindex} ${change.address}`;
   }
 }

@@ -53,7 +53,7 @@ export type NotificationSocket = {
 const route = 0;
 const type = { noop: 1, error: 2, done: 3 } as const;
 const flag = { request: 0x1, ack: 0x4, dumpInterrupted: 0x10, dump: 0x300 } as const;
-export const createFlags = { create: 0x400, exclusive: 0x200 } as const;
+export const createFlags = { create: 0x400, exclusive: 0x200, replace: 0x100 } as const;
 
 /** Implementation: time for some 100 dumps of 300 links, of which links coming and going may spoil all but one. */
 const defaultTimeoutMs = 2_000;

@@ -131,10 +131,13 @@ test('a link is read as ip shows it', async ({ netlink }) => {
     mac: null,
     mtuBytes: 65_536,
     isUp: true,
+    isArp: true,
+    alias: null,
     peerIndex: null,
     linkNetnsId: null,
     master: null,
     vxlan: null,
+    bridgePort: null,
   });
 });
 
@@ -190,7 +193,14 @@ test('a tunnel carries its metadata beside the packet, without learning or UDP c
   assert.equal([udp_csum, udp_zero_csum6_tx, udp_zero_csum6_rx], [false, true, true]);
   assert.equal([mtu, inet6_addr_gen_mode], [9000, 'none']);
   const read = await netlink.linkByName('wft-x');
-  assert.equal(read?.vxlan, { id: 0, port: 14_789, collectMetadata: true, learning: false });
+  assert.equal(read?.vxlan, {
+    id: 0,
+    port: 14_789,
+    collectMetadata: true,
+    learning: false,
+    proxy: false,
+    local: null,
+  });
   assert.is(run('ss', '-Hlnu', 'sport', '14789').trim().split('\n').length, 2, 'a port for IPv4 and one for IPv6');
 });
 

@@ -19,8 +19,8 @@ const mtus: Readonly<Record<string, number>> = { eth0: 1500, eth1: 9000 };
 
 function host(addresses: Readonly<Record<string, Given>>, ...sources: readonly string[]): HostNetwork {
   const links = devices.map((name, position) => ({
-    ...{ index: position + 1, name, kind: null, mac: null, isUp: true, peerIndex: null },
-    ...{ linkNetnsId: null, master: null, vxlan: null, mtuBytes: mtus[name] ?? 65_536 },
+    ...{ index: position + 1, name, kind: null, mac: null, isUp: true, isArp: true, alias: null, peerIndex: null },
+    ...{ linkNetnsId: null, master: null, vxlan: null, bridgePort: null, mtuBytes: mtus[name] ?? 65_536 },
   }));
   return {
     links,

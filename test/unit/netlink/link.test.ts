@@ -51,10 +51,13 @@ test('a veth end in another namespace names its peer and that namespace', () => 
     mac: '02:42:0a:4d:00:02',
     mtuBytes: 1450,
     isUp: true,
+    isArp: true,
+    alias: null,
     peerIndex: 12,
     linkNetnsId: 3,
     master: 4,
     vxlan: null,
+    bridgePort: null,
   });
 });
 
@@ -63,7 +66,14 @@ test('a vxlan device tells its port and whether its packets carry their metadata
 
   const link = decodeLink(message(9, 0, text(3, 'wx'), u32(5, 0), nested(18, [text(1, 'vxlan'), data])));
 
-  assert.equal(link.vxlan, { id: 0, port: 14789, collectMetadata: true, learning: false });
+  assert.equal(link.vxlan, {
+    id: 0,
+    port: 14789,
+    collectMetadata: true,
+    learning: false,
+    proxy: false,
+    local: null,
+  });
   assert.is(link.isUp, false);
   assert.is(link.peerIndex, null);
 });
