@@ -11,14 +11,14 @@ import { requireFreeAddress } from './metrics/exposition.ts';
 import { requireUnserved } from './socket/listen.ts';
 
 /** @throws PRIVILEGE_MISSING, SOCKET_IN_USE, CONFIG_INVALID */
-export async function requireStartable({ pluginSocket, controlSocket, metrics }: Config): Promise<void> {
-  requirePrivileges(readFileSync('/proc/self/status', 'utf8'));
+export async function requireStartable({ dataPath, pluginSocket, controlSocket, metrics }: Config): Promise<void> {
+  requirePrivileges(readFileSync('/proc/self/status', 'utf8'), dataPath);
   await requireUnserved(pluginSocket, '--plugin-socket');
   await requireUnserved(controlSocket, '--control-socket');
   if (metrics !== null) await requireFreeAddress(metrics.host, metrics.port);
 }
 
-/** Specification (linux/capability.h). One of each row is enough. */
+/** Specification (linux/capability.h). One of each row is enough. Without the last, only eBPF is impossible. */
 const needed = [
   { name: 'CAP_NET_ADMIN', bits: [12] },
   { name: 'CAP_NET_RAW', bits: [13] },
@@ -26,9 +26,10 @@ const needed = [
 ] as const;
 
 /** `status`: of /proc/PID/status. @throws PRIVILEGE_MISSING naming all that are missing */
-export function requirePrivileges(status: string): void {
+export function requirePrivileges(status: string, dataPath: Config['dataPath']): void {
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   const has = (bit: number) => ((effective >> BigInt(bit)) & 1n) === 1n;
-  const missing = needed.filter(({ bits }) => !bits.some(has)).map(({ name }) => name);
+  const concerned = needed.filter(({ name }) => name !== 'CAP_BPF' || dataPath === 'ebpf');
+  const missing = concerned.filter(({ bits }) => !bits.some(has)).map(({ name }) => name);
   if (missing.length > 0) throw overlayError('PRIVILEGE_MISSING', { privilege: missing.join(' and ') });
 }

@@ -1,13 +1,23 @@
 /**
  * Which data path carries this node's packets, and why. The kernel is asked by trying, never by its version: features are
  * back-ported, and forbidden by lockdown or a container's limits.
+ *
+ *      auto ──▶ all features there? ──yes──▶ eBPF
+ *                      │ no, or not allowed to ask
+ *                      └──────────────────▶ bridge, with the reason
+ *
+ * A namespace has one data path: what the other left is taken away first. Containers keep their interfaces; what they send
+ * is lost from then until the tables are full again.
  */
 
-import { isOverlayError, overlayError } from '../errors.ts';
+import { isOverlayError, messageOf, overlayError } from '../errors.ts';
 import { errnoOf } from '../native/binding.ts';
 import { type KernelFeatures, probeKernel } from '../native/probe.ts';
 import type { DataPath } from '../ports/data-path.ts';
+import { openBridgeDataPath } from './bridge/data-path.ts';
+import { releaseBridgeDataPath } from './bridge/remove.ts';
 import { type EbpfOptions, openEbpfDataPath } from './ebpf/data-path.ts';
+import { releaseEbpfDataPath } from './ebpf/remove.ts';
 
 export type DataPathKind = 'auto' | 'ebpf' | 'bridge';
 
@@ -16,15 +26,26 @@ export type DataPathKind = 'auto' | 'ebpf' | 'bridge';
  * @throws PRIVILEGE_MISSING, KERNEL_FEATURE_MISSING, CONFIG_INVALID, and what opening throws
  */
 export async function chooseDataPath(kind: DataPathKind, options: EbpfOptions): Promise<DataPath> {
-  if (kind === 'bridge') {
-    const problem = 'there is no bridge data path, this version has ebpf';
-    throw overlayError('CONFIG_INVALID', { setting: '--data-path', problem, remedy: 'use --data-path ebpf, or auto' });
+  if (kind === 'bridge') return openBridge(options, 'bridge and vxlan device, as asked for');
+  try {
+    const features = options.features ?? probe();
+    requireFeatures(features);
+    return await openEbpf({ ...options, features });
+  } catch (error) {
+    if (kind === 'ebpf' || !isOverlayError(error, 'PRIVILEGE_MISSING', 'KERNEL_FEATURE_MISSING')) throw error;
+    return openBridge(options, `bridge and vxlan device, not eBPF: ${messageOf(error)}`);
   }
-  const features = options.features ?? probe();
-  requireFeatures(features);
-  return openEbpfDataPath({ ...options, features });
 }
 
+async function openEbpf(options: EbpfOptions): Promise<DataPath> {
+  await releaseBridgeDataPath(options.netlink);
+  return openEbpfDataPath(options);
+}
+
+async function openBridge({ bpfDir, netlink, ...options }: EbpfOptions, because: string): Promise<DataPath> {
+  await releaseEbpfDataPath(bpfDir, netlink);
+  return openBridgeDataPath({ ...options, netlink, because });
+}
 /** @throws PRIVILEGE_MISSING */
 function probe(): KernelFeatures {
   try {

@@ -14,7 +14,7 @@
 
 import { nested, text, u8, u32 } from './attributes.ts';
 import { type BridgePortSetting, bridgePortAttributes } from './bridge-port.ts';
-import { deleteLink, encodeLink, linkAttribute, linkInfo, linkMessage, silence } from './link.ts';
+import { deleteLink, encodeLink, type Link, linkAttribute, linkInfo, linkMessage, silence } from './link.ts';
 import { createFlags, type NetlinkSocket, type RequestOptions } from './socket.ts';
 
 /** Specification: linux/if_link.h, linux/ip.h, linux/rtnetlink.h. */
@@ -57,6 +57,11 @@ export async function sealBridge(socket: NetlinkSocket, name: string, options?: 
     nested(linkAttribute.afSpec, [nested(inet.family, [nested(inet.configuration, configuration)])]),
   ]);
   await socket.request({ name: `seal bridge ${name}`, type: linkMessage.set, payload }, options);
+}
+
+/** As far as a link shows it. */
+export function isSealed({ mtuBytes, isArp }: Link): boolean {
+  return mtuBytes === sealedMtuBytes && !isArp;
 }
 
 /** @throws NETLINK_FAILED, with errno EINVAL for what is no port of a bridge */

@@ -1,5 +1,5 @@
 /**
- * What carries packets: eBPF now, kernel bridge and vxlan device later, one contract. It holds tables and knows
+ * What carries packets: eBPF, or the kernel's bridge and vxlan device; one contract. It holds tables and knows
  * nothing of Docker, nodes or the store. It survives the process: what was applied keeps forwarding when the daemon
  * is gone, and `read` finds it again.
  */

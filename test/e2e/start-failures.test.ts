@@ -256,17 +256,12 @@ const corrupt = (file: string, text: string, ...says: readonly string[]): Case =
 const surroundings: readonly Case[] = [
   without('net_admin'),
   without('net_raw'),
-  without('bpf', 'sys_admin'),
+  { ...without('bpf', 'sys_admin'), flags: { 'data-path': 'ebpf' } },
   without('net_admin', 'net_raw', 'bpf', 'sys_admin'),
   {
     title: 'a bpf directory that is on no bpf file system is refused with the command that mounts one',
     flags: { 'bpf-dir': '/run/weft-lab/none' },
     says: ['/run/weft-lab/none', 'mount -t bpf'],
-  },
-  {
-    title: 'the bridge data path is refused where this version has none',
-    flags: { 'data-path': 'bridge' },
-    says: ['--data-path', 'ebpf'],
   },
   corrupt('node-id', 'me\n', '16 hex digits'),
   corrupt('networks/n1.json', '{"id": "n1", '),

@@ -9,8 +9,9 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseAddress } from '../../src/core/address.ts';
 import type { Endpoint, Model } from '../../src/core/model.ts';
-import { interfacesOf, schema } from '../../src/datapath/ebpf/names.ts';
+import { schema } from '../../src/datapath/ebpf/names.ts';
 import { fdbKey, fdbRecord, floodRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
+import { interfacesOf } from '../../src/datapath/interfaces.ts';
 import {
   closeFd,
   loadObject,

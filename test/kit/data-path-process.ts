@@ -1,6 +1,6 @@
 /**
  * A data path in a process of its own, for tests that kill one: run it in a node's network namespace with
- * `BPF_DIR VTEP_ADDRESS[,ADDRESS] PORT HOOK [QUIET_MS]`, the last for how long a former VTEP is kept without packets. Each
+ * `BPF_DIR VTEP_ADDRESS[,ADDRESS] PORT tcx|clsact|bridge [QUIET_MS]`, the last for how long a former VTEP is kept without packets. Each
  * line on standard input is a request, each line on standard output its answer; the first says that it is open.
  * `{"desired": entries}` brings the kernel to these entries, `{"model": model}` keeps it there, looking every half second;
  * `{"move": vtep}` brings the node to another VTEP.
@@ -12,7 +12,7 @@ import { diff } from '../../src/core/change.ts';
 import { type ForwardingEntry, stateOf } from '../../src/core/forwarding.ts';
 import type { Model, Vtep } from '../../src/core/model.ts';
 import { vtepOf } from '../../src/core/vtep.ts';
-import { openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
+import { chooseDataPath } from '../../src/datapath/select.ts';
 import { messageOf } from '../../src/errors.ts';
 import { openNetlink } from '../../src/netlink/netlink.ts';
 import { createReconciler, type Reconciler } from '../../src/overlay/reconciler.ts';
@@ -26,7 +26,7 @@ export type Request =
 
 const auditMs = 500;
 
-const [bpfDir = '', addresses = '', port = '', hook = '', quietMs] = process.argv.slice(2);
+const [bpfDir = '', addresses = '', port = '', kind = '', quietMs] = process.argv.slice(2);
 const tell = (answer: unknown) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 const write = (fields: unknown, event: string) => void process.stderr.write(`${event} ${JSON.stringify(fields)}\n`);
 const netlink = await openNetlink();
@@ -45,12 +45,12 @@ await opened.close();
 await netlink.close();
 
 async function open() {
-  const dataPath = await openEbpfDataPath({
+  const dataPath = await chooseDataPath(kind === 'bridge' ? 'bridge' : 'ebpf', {
     vtep: vtepOf(addresses.split(',').map(parseAddress) as [Address], Number(port)),
     bpfDir,
     netlink,
     log: { debug: () => {}, info: () => {}, warn: write, error: write },
-    hook: hook === 'clsact' ? 'clsact' : 'tcx',
+    hook: kind === 'clsact' ? 'clsact' : 'tcx',
     keepMs: auditMs,
     ...(quietMs === undefined ? {} : { formerQuietMs: Number(quietMs) }),
   });

@@ -6,10 +6,7 @@
 import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { Address } from '../../src/core/address.ts';
-import type { MacAddress } from '../../src/core/mac.ts';
 import type { Vtep } from '../../src/core/model.ts';
-import type { Vni } from '../../src/core/vni.ts';
 import { type EbpfOptions, openEbpfDataPath } from '../../src/datapath/ebpf/data-path.ts';
 import { schema } from '../../src/datapath/ebpf/names.ts';
 import { fdbKey, fdbRecord, index, networkKey, vtepRecord } from '../../src/datapath/ebpf/records.ts';
@@ -25,22 +22,9 @@ import {
 } from '../../src/native/binding.ts';
 import type { Netlink } from '../../src/netlink/netlink.ts';
 import type { DataPath } from '../../src/ports/data-path.ts';
+import type { DataPathSubject } from './data-path-subject.ts';
 import { endpointId, testEndpoint, testNetwork } from './models.ts';
 import { run } from './own-namespace.ts';
-
-/** An adapter of the DataPath port, as the contract sees it. */
-export interface DataPathSubject {
-  readonly name: string;
-  open(): Promise<DataPath>;
-  /** After this, nothing of it may be left. */
-  remove(): Promise<void>;
-  /** Makes a row that stands for a MAC seen behind a VTEP, which must be in the tables. */
-  learn(vni: Vni, mac: MacAddress, vtep: Address): void;
-  /** Ways to damage what belongs to an endpoint, by name. */
-  readonly damages: Readonly<Record<string, (dataPath: DataPath) => void>>;
-  /** Everything that stands for an entry, whatever table or device it is in. */
-  traces(): readonly string[];
-}
 
 export interface EbpfPlace {
   readonly hook: 'tcx' | 'clsact';
@@ -112,6 +96,8 @@ export function ebpfSubject({ hook, bpfRoot, self, netlink }: EbpfPlace): DataPa
   return {
     name: `eBPF with ${hook} at ${self.address}`,
     damages,
+    tunnelsTo: () => true,
+    holds: () => true,
     open: () => openEbpfDataPath({ vtep: self, bpfDir, netlink, log, hook }),
     remove: async () => {
       await removeEbpfDataPath(bpfDir, netlink);

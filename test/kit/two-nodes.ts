@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { ForwardingEntry } from '../../src/core/forwarding.ts';
 import type { Endpoint, Model, Vtep } from '../../src/core/model.ts';
-import { interfacesOf } from '../../src/datapath/ebpf/names.ts';
+import { interfacesOf } from '../../src/datapath/interfaces.ts';
 import type { DataPathEvent, PacketCounters } from '../../src/ports/data-path.ts';
 import type { Request } from './data-path-process.ts';
 import { run } from './own-namespace.ts';

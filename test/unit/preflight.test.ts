@@ -5,9 +5,12 @@ import { suite } from '../kit/suite.ts';
 
 const test = suite('preflight');
 
-function missing(effective: bigint): unknown {
+function missing(effective: bigint, dataPath: 'auto' | 'ebpf' | 'bridge' = 'ebpf'): unknown {
   try {
-    requirePrivileges(`Name:\tnode\nCapPrm:\t0\nCapEff:\t${effective.toString(16).padStart(16, '0')}\nSeccomp:\t0\n`);
+    requirePrivileges(
+      `Name:\tnode\nCapPrm:\t0\nCapEff:\t${effective.toString(16).padStart(16, '0')}\nSeccomp:\t0\n`,
+      dataPath,
+    );
     return null;
   } catch (error) {
     if (!isOverlayError(error, 'PRIVILEGE_MISSING')) throw error;
@@ -24,6 +27,12 @@ test('all capabilities, or just those that are needed, are enough', () => {
 
 test('CAP_SYS_ADMIN stands for CAP_BPF, as in kernels that have none', () => {
   assert.is(missing(bits(12, 13, 21)), null);
+});
+
+test('only a daemon that must use eBPF needs CAP_BPF', () => {
+  assert.is(missing(bits(12, 13), 'auto'), null);
+  assert.is(missing(bits(12, 13), 'bridge'), null);
+  assert.is(missing(bits(12, 13), 'ebpf'), 'CAP_BPF');
 });
 
 test('every missing capability is named at once', () => {

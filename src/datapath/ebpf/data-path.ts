@@ -22,28 +22,30 @@ import type { Netlink } from '../../netlink/netlink.ts';
 import type { KernelChange } from '../../netlink/notifications.ts';
 import type { DataPath } from '../../ports/data-path.ts';
 import type { Log } from '../../ports/log.ts';
+import { createEvents, createProblemReport, type Events } from '../events.ts';
+import { interfacesOf, stemOf } from '../interfaces.ts';
+import { createQueue } from '../queue.ts';
+import { startUpkeep, type Verdict } from '../upkeep.ts';
 import { createAttachments, type Device, type Hook, watchAttachments } from './attachments.ts';
 import { createAudit } from './audit.ts';
 import { readCounters } from './counters.ts';
 import type { Names } from './entries.ts';
-import { createEvents, decodeEvent, type Events } from './events.ts';
+import { decodeEvent } from './events.ts';
 import { createFoundation, type Foundation } from './foundation.ts';
 import { removeGate } from './gate.ts';
 import { askGroups, expireGroups, readGroups } from './groups.ts';
 import { createHeadroom } from './headroom.ts';
-import { directoriesOf, formerSchema, headroomBridge, interfacesOf, schema, stemOf, tunnelName } from './names.ts';
+import { directoriesOf, formerSchema, headroomBridge, schema, tunnelName } from './names.ts';
 import { createOwnVtep, type OwnVtep } from './own-vtep.ts';
 import { createPorts, type Ports } from './ports.ts';
 import { loadPrograms, type Programs } from './programs.ts';
 import { startQuerier } from './querier.ts';
-import { createQueue } from './queue.ts';
 import { readState } from './reading.ts';
 import { removePins } from './remove.ts';
 import { createRepairs, type Repairs } from './repairs.ts';
 import { openTables, type Tables } from './tables.ts';
 import { removeFormer } from './takeover.ts';
 import { createTunnels } from './tunnels.ts';
-import { startUpkeep, type Verdict } from './upkeep.ts';
 import { createVteps, type Vteps } from './vteps.ts';
 import { applyChanges } from './writing.ts';
 
@@ -159,7 +161,7 @@ async function adopt({ netlink, log, programs, tables, vteps, ports, foundation 
 function operate(parts: Parts, { keepMs, queryIntervalMs }: EbpfOptions, reason: string): DataPath {
   const { programs, tables, own, foundation, events } = parts;
   const queue = createQueue();
-  const report = createReport(parts);
+  const report = createProblemReport(parts.log, events);
   const audit = createAudit(parts);
   const ring = ringOpen(programs.map('events'), (bytes) => {
     const event = decodeEvent(bytes);
@@ -247,17 +249,4 @@ async function isSound({ netlink, ports }: Parts, { name, index }: Device): Prom
   if (!ports.isHostInterface(index)) return true;
   const link = await netlink.linkByName(name);
   return link?.isUp === true && link.index === index;
-}
-
-/** Tells each problem once for as long as it lasts. */
-function createReport({ log, events }: Parts): (problems: readonly string[]) => void {
-  let told: ReadonlySet<string> = new Set();
-  return (problems) => {
-    for (const problem of problems) {
-      if (told.has(problem)) continue;
-      log.warn({ problem }, 'VTEP not resolved');
-      events.emit({ kind: 'drift', what: problem });
-    }
-    told = new Set(problems);
-  };
 }

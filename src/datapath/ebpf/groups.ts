@@ -4,7 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Address } from '../../core/address.ts';
 import type { Vni } from '../../core/vni.ts';
 import { errnoOf, testRun } from '../../native/binding.ts';
-import type { Events } from './events.ts';
+import type { Events } from '../events.ts';
 import type { Programs } from './programs.ts';
 import type { Tables } from './tables.ts';
 

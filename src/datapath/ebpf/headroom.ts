@@ -13,7 +13,8 @@
 import { isOverlayError } from '../../errors.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import { headroomBridge, stemOf, tunnelPort } from './names.ts';
+import { stemOf } from '../interfaces.ts';
+import { headroomBridge, tunnelPort } from './names.ts';
 
 export interface Headroom {
   /** Makes the bridge if it is missing, and those of our devices its ports that are nobody's. Idempotent. */

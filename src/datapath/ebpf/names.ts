@@ -1,7 +1,7 @@
 /**
- * What this data path calls its things. A name says what it is for, so that a restart needs no other record:
+ * What this data path calls its things, beside the interfaces (../interfaces.ts). A name says what it is for, so that a
+ * restart needs no other record:
  *
- *   wh<12 digits>  wc<12 digits>   host's and container's end of an endpoint's veth pair
  *   weft<port>                     the collect-metadata vxlan device of a UDP port
  *   weft-headroom                  the bridge that carries nothing (headroom.ts)
  *
@@ -12,8 +12,6 @@
  */
 
 import { join } from 'node:path';
-import type { EndpointId } from '../../core/identity.ts';
-import type { PortInterfaces } from '../../ports/data-path.ts';
 
 /**
  * Grows when records.h changes so that an old program cannot read a new map; takeover.ts then says how the tables of the
@@ -40,17 +38,6 @@ export function directoriesOf(bpfDir: string, version: string = schema): Directo
 export function schemaNumber(directory: string): number | null {
   const digits = /^v([0-9]+)$/.exec(directory)?.[1];
   return digits === undefined ? null : Number(digits);
-}
-
-/** Interface names hold 15 characters, an id 64: its first 48 bits tell the endpoints of one node apart. */
-export function interfacesOf(endpoint: EndpointId): PortInterfaces {
-  const stem = endpoint.slice(0, 12);
-  return { hostInterface: `wh${stem}`, containerInterface: `wc${stem}` };
-}
-
-/** The id as far as the name holds it; null for a name that is not of this form. */
-export function stemOf(hostInterface: string): string | null {
-  return /^wh([0-9a-f]{12})$/.exec(hostInterface)?.[1] ?? null;
 }
 
 export const headroomBridge = 'weft-headroom';

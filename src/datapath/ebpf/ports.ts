@@ -20,10 +20,9 @@ import { overlayError } from '../../errors.ts';
 import type { ProgramFd } from '../../native/binding.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import { hasErrno } from '../../netlink/socket.ts';
+import { ensureInterfaces, interfacesOf, stemOf } from '../interfaces.ts';
 import type { Attachments } from './attachments.ts';
 import type { Headroom } from './headroom.ts';
-import { interfacesOf, stemOf } from './names.ts';
 import type { PortRecord } from './records.ts';
 import type { Table } from './table.ts';
 
@@ -45,9 +44,6 @@ export interface Ports {
   /** Puts the present program on every port that there is. */
   adopt(links: readonly Link[]): void;
 }
-
-/** Implementation: an outer packet of 65,535 bytes holds no larger inner one. */
-const gsoMaxBytes = 65_000;
 
 interface PortSurroundings {
   readonly table: Table<number, PortRecord>;
@@ -142,41 +138,6 @@ export function createPorts(surroundings: PortSurroundings): Ports {
   };
 }
 
-/** New ones, which is the ordinary case, or those that there are. */
-async function ensureInterfaces(netlink: Netlink, entry: PortEntry): Promise<{ device: Link; isNew: boolean }> {
-  const { mac, mtuBytes } = entry;
-  const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
-  try {
-    const pair = { name: hostInterface, peerName: containerInterface, peerMac: mac, mtuBytes, gsoMaxBytes };
-    await netlink.createVethPair(pair);
-  } catch (error) {
-    if (!hasErrno(error, 'EEXIST')) throw error;
-    return { device: await adoptInterfaces(netlink, entry), isNew: false };
-  }
-  const created = await netlink.linkByName(hostInterface);
-  if (created === null) throw conflict(hostInterface, 'it vanished at once');
-  return { device: created, isNew: true };
-}
-
-async function adoptInterfaces(netlink: Netlink, entry: PortEntry): Promise<Link> {
-  const { hostInterface, containerInterface } = interfacesOf(entry.endpoint);
-  const existing = await netlink.linkByName(hostInterface);
-  if (existing === null) throw conflict(containerInterface, `its other end is not ${hostInterface}`);
-  if (existing.kind !== 'veth') throw conflict(hostInterface, `it is of kind ${existing.kind ?? 'physical'}, not veth`);
-  if (existing.mtuBytes !== entry.mtuBytes) await netlink.setMtu(hostInterface, entry.mtuBytes);
-  await adjustContainerEnd(netlink, entry);
-  return existing;
-}
-
-/** The container's end, while it is still here; in a sandbox it is Docker's. */
-async function adjustContainerEnd(netlink: Netlink, { endpoint, mac, mtuBytes }: PortEntry): Promise<void> {
-  const { containerInterface } = interfacesOf(endpoint);
-  const end = await netlink.linkByName(containerInterface);
-  if (end === null) return;
-  if (end.mac !== mac) await netlink.setMac(containerInterface, mac);
-  if (end.mtuBytes !== mtuBytes) await netlink.setMtu(containerInterface, mtuBytes);
-}
-
 function recordOf({ endpoint, vni, mac, addresses, mtuBytes, isRouter }: PortEntry): PortRecord {
   const ipv4 = addresses.filter((address) => familyOf(address) === 'ipv4');
   const ipv6 = addresses.filter((address) => familyOf(address) === 'ipv6');
@@ -220,8 +181,4 @@ function strangerAt(index: number): EndpointId {
 function strangerIndex(endpoint: EndpointId): number | null {
   const digits = /^interface-([0-9]+)$/.exec(endpoint)?.[1];
   return digits === undefined ? null : Number(digits);
-}
-
-function conflict(device: string, problem: string) {
-  return overlayError('DEVICE_CONFLICT', { device, problem });
 }

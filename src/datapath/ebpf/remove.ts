@@ -8,9 +8,10 @@ import { join } from 'node:path';
 import type { EndpointId } from '../../core/identity.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
+import { interfacesOf, stemOf } from '../interfaces.ts';
 import { createAttachments } from './attachments.ts';
 import { removeGate } from './gate.ts';
-import { directoriesOf, formerSchema, headroomBridge, interfacesOf, schema, stemOf, tunnelPort } from './names.ts';
+import { directoriesOf, formerSchema, headroomBridge, schema, tunnelPort } from './names.ts';
 
 /**
  * Idempotent. No process may have the data path open. In the network namespace of this process every device with a
@@ -30,14 +31,37 @@ export async function removeEbpfDataPath(bpfDir: string, netlink: Netlink): Prom
   removePins(bpfDir);
 }
 
+/**
+ * Leaves containers their interfaces, for another data path to take over. Idempotent. No process may have the data path
+ * open. @throws NETLINK_FAILED, BPF_FAILED, or an error of node:fs
+ */
+export async function releaseEbpfDataPath(bpfDir: string, netlink: Netlink): Promise<void> {
+  const { links } = directoriesOf(bpfDir);
+  const devices = await netlink.links();
+  const hadPins = [schema, formerSchema].some((version) => existsSync(directoriesOf(bpfDir, version).root));
+  if (!hadPins && !devices.some(isBelow)) return;
+  const filters = createAttachments('clsact', links);
+  for (const device of devices) {
+    if (isBelow(device)) await netlink.deleteLink(device.name);
+    else filters.detach(device);
+  }
+  await removeGate(netlink);
+  removePins(bpfDir);
+}
+
 /** Programs and tables alone; devices stay. Idempotent. */
 export function removePins(bpfDir: string): void {
   for (const version of [schema, formerSchema]) rmSyncTree(directoriesOf(bpfDir, version).root);
   if (existsSync(bpfDir) && readdirSync(bpfDir).length === 0) rmdirSync(bpfDir);
 }
 
-function isOurs({ name, kind, vxlan }: Link, ports: ReadonlySet<string>): boolean {
-  if (kind === 'veth') return stemOf(name) !== null || ports.has(name);
+function isOurs(link: Link, ports: ReadonlySet<string>): boolean {
+  const { name, kind } = link;
+  return kind === 'veth' ? stemOf(name) !== null || ports.has(name) : isBelow(link);
+}
+
+/** What carries no endpoint: the tunnel devices, and the bridge that carries nothing. */
+function isBelow({ name, kind, vxlan }: Link): boolean {
   if (kind === 'bridge') return name === headroomBridge;
   return vxlan?.collectMetadata === true && vxlan.port === tunnelPort(name);
 }

@@ -9,7 +9,7 @@ import { overlayError } from '../../errors.ts';
 import type { ProgramFd } from '../../native/binding.ts';
 import type { Link } from '../../netlink/link.ts';
 import type { Netlink } from '../../netlink/netlink.ts';
-import { hasErrno } from '../../netlink/socket.ts';
+import { holdingPort } from '../tunnel-port.ts';
 import type { Attachments, Device } from './attachments.ts';
 import { tunnelName } from './names.ts';
 
@@ -63,16 +63,16 @@ function mismatch({ kind, vxlan }: Link, port: number): string | null {
 async function adopt(netlink: Netlink, port: number, existing: Link): Promise<Link> {
   const problem = mismatch(existing, port);
   if (problem !== null) throw overlayError('DEVICE_CONFLICT', { device: existing.name, problem });
-  if (!existing.isUp) await holdingPort(netlink, port, () => netlink.setUp(existing.name));
+  if (!existing.isUp) await holding(netlink, port, () => netlink.setUp(existing.name));
   return existing;
 }
 
 /** All or nothing. */
 async function create(netlink: Netlink, port: number): Promise<Link> {
   const name = tunnelName(port);
-  await holdingPort(netlink, port, () => netlink.createTunnel({ name, port, mtuBytes: largestMtuBytes }));
+  await holding(netlink, port, () => netlink.createTunnel({ name, port, mtuBytes: largestMtuBytes }));
   try {
-    await holdingPort(netlink, port, () => netlink.setUp(name));
+    await holding(netlink, port, () => netlink.setUp(name));
   } catch (error) {
     await netlink.deleteLink(name);
     throw error;
@@ -82,16 +82,6 @@ async function create(netlink: Netlink, port: number): Promise<Link> {
   return created;
 }
 
-/** Names who has the port where the kernel only says that somebody has. */
-async function holdingPort(netlink: Netlink, port: number, task: () => Promise<void>): Promise<void> {
-  try {
-    await task();
-  } catch (error) {
-    if (!hasErrno(error, 'EADDRINUSE', 'EEXIST')) throw error;
-    const others = (await netlink.links()).filter(
-      ({ name, vxlan }) => vxlan?.port === port && name !== tunnelName(port),
-    );
-    const holder = others[0] === undefined ? 'a socket of another process' : `vxlan device ${others[0].name}`;
-    throw overlayError('TUNNEL_PORT_IN_USE', { port, holder }, { cause: error });
-  }
+function holding(netlink: Netlink, port: number, task: () => Promise<void>): Promise<void> {
+  return holdingPort(netlink, port, ({ name }) => name === tunnelName(port), task);
 }

@@ -1,12 +1,6 @@
 import * as assert from 'uvu/assert';
-import {
-  deviceOfLink,
-  interfacesOf,
-  linkName,
-  stemOf,
-  tunnelName,
-  tunnelPort,
-} from '../../../../src/datapath/ebpf/names.ts';
+import { deviceOfLink, linkName, tunnelName, tunnelPort } from '../../../../src/datapath/ebpf/names.ts';
+import { interfacesOf, stemOf } from '../../../../src/datapath/interfaces.ts';
 import { endpointId } from '../../../kit/models.ts';
 import { suite } from '../../../kit/suite.ts';
 

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
-import { createEvents } from '../../../../src/datapath/ebpf/events.ts';
-import { suite } from '../../../kit/suite.ts';
+import { createEvents } from '../../../src/datapath/events.ts';
+import { suite } from '../../kit/suite.ts';
 
 const test = suite('events');
 

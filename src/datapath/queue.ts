@@ -1,6 +1,6 @@
 /** One task after another, so that what is read from the kernel is never half of a change under way. */
 
-import { overlayError } from '../../errors.ts';
+import { overlayError } from '../errors.ts';
 
 interface Queue {
   /** @throws BPF_FAILED when the queue is closed */

@@ -7,18 +7,22 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf } from '../../errors.ts';
-import { type KernelChange, watchKernel } from '../../netlink/notifications.ts';
-import type { Device } from './attachments.ts';
+import { messageOf } from '../errors.ts';
+import type { Link } from '../netlink/link.ts';
+import { type KernelChange, watchKernel } from '../netlink/notifications.ts';
 
 export interface Upkeep {
   stop(): Promise<void>;
 }
 
+type Device = Pick<Link, 'name' | 'index'>;
+
 /** `inspect`: it touches a port; `lost`: look at everything, and tell. */
 export type Verdict = 'ignore' | 'refresh' | 'inspect' | 'lost';
 
 interface Charge {
+  /** Whether neighbours and forwarding databases are of concern too. */
+  readonly neighbours?: boolean;
   /** What a change means here. */
   judge(change: KernelChange): Verdict;
   /** Restores the devices and routes; may be called when nothing is wrong. */
@@ -53,7 +57,7 @@ async function watch(charge: Charge, signal: AbortSignal): Promise<void> {
   const gathered = gather(charge, signal);
   while (!signal.aborted) {
     try {
-      for await (const change of watchKernel(signal)) gathered.add(change);
+      for await (const change of watchKernel(signal, charge)) gathered.add(change);
     } catch (error) {
       charge.drift(`kernel notifications failed: ${messageOf(error)}`);
       await pause(retryMs, signal);
