@@ -27,7 +27,8 @@ export function takeBack(bpfDir: string, object: string): void {
   for (const name of ['networks', 'vteps', 'peers', 'ports', 'fdb', 'neighbours', 'counters']) {
     for (const [key, value] of rows(join(now.maps, name))) bpf.mapUpdate(found(maps, name), key, value);
   }
-  for (const [key, value] of rows(join(now.maps, 'settings'))) {
+  // It had one row: no VTEP of before.
+  for (const [key, value] of rows(join(now.maps, 'settings')).slice(0, 1)) {
     bpf.mapUpdate(found(maps, 'settings'), key, formerSettings(value));
   }
   mkdirSync(then.flood);
