@@ -1,6 +1,6 @@
 /**
- * Runs test files, each in a process of its own under a time limit: unit and contract files two at a time, then those
- * that use the kernel or engines one at a time, except for the patient ones. After each, what it left on the machine is
+ * Runs test files, each in a process of its own under a time limit: two at a time, but for those e2e files that are not
+ * patient. After each that ran alone, and after each group that did not, what it left on the machine is
  * listed, removed and held against it. A file that ran no test fails.
  *
  *   node --import tsx scripts/test.ts [PART_OF_A_PATH …]
@@ -25,8 +25,8 @@ interface Level {
 const levels: readonly Level[] = [
   { directory: 'test/unit', limitSeconds: 60, atOnce: 2 },
   { directory: 'test/contract', limitSeconds: 180, atOnce: 2 },
-  { directory: 'test/bpf', limitSeconds: 180, atOnce: 1 },
-  { directory: 'test/integration', limitSeconds: 300, atOnce: 1 },
+  { directory: 'test/bpf', limitSeconds: 180, atOnce: 2 },
+  { directory: 'test/integration', limitSeconds: 300, atOnce: 2 },
   { directory: 'test/e2e', patient: true, limitSeconds: 900, atOnce: 2 },
   { directory: 'test/e2e', patient: false, limitSeconds: 900, atOnce: 1 },
 ];
@@ -34,7 +34,16 @@ const levels: readonly Level[] = [
 /** Longest first, so that none is left alone at the end. */
 const patient = [
   ...['forgotten', 'plugin-28', 'plugin-20', 'swarm-advice', 'options-lmdb', 'options-consul', 'config-only', 'stack'],
-  ...['compose', 'start-failures', 'life-lmdb', 'life-consul', 'plugin-refused', 'acl', 'connectivity-consul'],
+  ...[
+    'compose',
+    'start-failures',
+    'life-lmdb',
+    'life-consul',
+    'daemon-restarted',
+    'plugin-refused',
+    'acl',
+    'connectivity-consul',
+  ],
   ...['connectivity-lmdb', 'systemd', 'bad-input', 'store-faults-lmdb', 'bad-input-engine'],
 ].map((name) => `test/e2e/${name}.test.ts`);
 
