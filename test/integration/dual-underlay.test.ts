@@ -8,6 +8,7 @@ import { parseAddress } from '../../src/core/address.ts';
 import { forwarding } from '../../src/core/forwarding.ts';
 import { addressesOf, reachable, vtepOf } from '../../src/core/vtep.ts';
 import { schema } from '../../src/datapath/ebpf/names.ts';
+import type { PacketCounters } from '../../src/ports/data-path.ts';
 import { nodeId, testEndpoint, testNetwork } from '../kit/models.ts';
 import { enterOwnNamespace, run } from '../kit/own-namespace.ts';
 import { suite } from '../kit/suite.ts';
@@ -112,13 +113,19 @@ test('the tunnel device takes packets without a UDP checksum over IPv6, and make
 
 test('between IPv4 and IPv6 alone nothing passes, and nothing is harmed', async ({ processes }) => {
   const [address = ''] = c3;
+  const harm = () => Promise.all(processes.map(async (process) => dropsOf(await process.counters())));
+  // What a container says of itself may come to a node that has not heard of its VTEP yet.
+  const before = await harm();
   assert.is(answered('c-node1', address), 0);
-  for (const process of processes) {
-    const dropped = Object.entries(await process.counters()).filter(
-      ([name, { packets }]) => name.startsWith('drop_') && name !== 'drop_unknown_destination' && packets > 0,
-    );
-    assert.equal(dropped, []);
-  }
+  assert.equal(await harm(), before);
 });
+
+/** Packets dropped, but for those to nobody: asking for the address in vain ends in some. */
+function dropsOf(counters: PacketCounters): Readonly<Record<string, number>> {
+  const drops = Object.entries(counters).filter(
+    ([name]) => name.startsWith('drop_') && name !== 'drop_unknown_destination',
+  );
+  return Object.fromEntries(drops.map(([name, { packets }]) => [name, packets]));
+}
 
 test.run();
