@@ -6,12 +6,14 @@ import * as assert from 'uvu/assert';
 import { eventually } from '../kit/command.ts';
 import { createPair, isAway, type Pair, requireOutageSurvived, statusOf, untilWell } from '../kit/e2e/pair.ts';
 import { createLab, type Lab } from '../kit/lab.ts';
-import { readLmdb } from '../kit/node-state.ts';
+import { readLmdb, type StoreReader } from '../kit/node-state.ts';
 import { suite } from '../kit/suite.ts';
 import { ping } from '../kit/traffic.ts';
 
 interface Context extends Pair {
   lab: Lab;
+  /** The store that took the first one's place. */
+  fresh?: StoreReader;
 }
 
 const test = suite<Context>('store faults of lmdb');
@@ -22,7 +24,8 @@ test.before(async (context) => {
   Object.assign(context, await createPair(context.lab, { url, store: await readLmdb(url) }));
 });
 
-test.after(async ({ lab, store }) => {
+test.after(async ({ lab, store, fresh }) => {
+  await fresh?.close();
   await store?.close();
   await lab?.close();
 });
@@ -41,6 +44,7 @@ test('a store that was replaced is not written to, and daemons that start again 
   const directory = directoryOf(context);
   renameSync(directory, `${directory}.old`);
   const fresh = await readLmdb(context.lab.embeddedStore);
+  context.fresh = fresh;
   assert.ok(existsSync(join(directory, 'data.mdb')));
 
   for (const side of sides) {
@@ -53,7 +57,6 @@ test('a store that was replaced is not written to, and daemons that start again 
 
   await untilWell(sides);
   assert.ok(await ping(containers[0], containers[1].address));
-  await fresh.close();
   rmSync(`${directory}.old`, { recursive: true });
 });
 
