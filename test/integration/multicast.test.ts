@@ -123,12 +123,12 @@ test('a killed daemon costs no datagram of a group, and what is joined here mean
 
   await Promise.all([n1.daemon.kill9(), n2.daemon.kill9()]);
   const here = await startReceiver(b, { group });
-  await pause(300);
+  await pause(1_000);
   const sent = sendTo(a, group, 1_500);
   await n2.daemon.restart();
   await n1.daemon.restart();
   await sent;
-  await pause(300);
+  await pause(1_000);
 
   assert.is(tallyOf(await here.stop()).distinct, 1_500);
   assert.is(tallyOf(await there.stop()).distinct, 1_500);
