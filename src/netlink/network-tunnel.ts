@@ -9,9 +9,10 @@
 
 import { type Address, addressBytes } from '../core/address.ts';
 import type { Vni } from '../core/vni.ts';
-import { bytes, nested, text, u8, u16Be, u32 } from './attributes.ts';
-import { encodeLink, linkAttribute, linkInfo, linkMessage, silence, vxlanAttribute } from './link.ts';
-import { createFlags, type NetlinkSocket, type RequestOptions } from './socket.ts';
+import { bytes, u8, u32 } from './attributes.ts';
+import { vxlanAttribute } from './link.ts';
+import type { NetlinkSocket, RequestOptions } from './socket.ts';
+import { createVxlan, encodeVxlan } from './vxlan.ts';
 
 export type NetworkTunnel = {
   readonly name: string;
@@ -31,28 +32,13 @@ export type NetworkTunnel = {
  *   shows when it is set up: then errno is EADDRINUSE.
  */
 export async function createNetworkTunnel(socket: NetlinkSocket, tunnel: NetworkTunnel, options?: RequestOptions) {
-  const flags = createFlags.create | createFlags.exclusive;
-  const request = { name: `create tunnel ${tunnel.name} on port ${tunnel.port}`, type: linkMessage.new, flags };
-  await socket.request({ ...request, payload: encodeNetworkTunnel(tunnel) }, options);
-  await silence(socket, tunnel.name, options);
-}
-
-export function encodeNetworkTunnel({ name, vni, local, port, mtuBytes }: NetworkTunnel): Buffer {
-  const from = addressBytes(local);
-  const data = [
-    u32(vxlanAttribute.id, vni),
+  const from = addressBytes(tunnel.local);
+  const own = [
+    u32(vxlanAttribute.id, tunnel.vni),
     bytes(from.length === 4 ? vxlanAttribute.local : vxlanAttribute.local6, from),
     u8(vxlanAttribute.learning, 1),
     u8(vxlanAttribute.proxy, 1),
     u8(vxlanAttribute.l3Miss, 1),
-    u8(vxlanAttribute.udpChecksum, 0),
-    u8(vxlanAttribute.zeroChecksum6Tx, 1),
-    u8(vxlanAttribute.zeroChecksum6Rx, 1),
-    u16Be(vxlanAttribute.port, port),
   ];
-  return encodeLink({}, [
-    text(linkAttribute.name, name),
-    u32(linkAttribute.mtu, mtuBytes),
-    nested(linkAttribute.info, [text(linkInfo.kind, 'vxlan'), nested(linkInfo.data, data)]),
-  ]);
+  await createVxlan(socket, tunnel, encodeVxlan(tunnel, own), options);
 }

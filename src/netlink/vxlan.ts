@@ -5,7 +5,7 @@
  * Sources: linux/if_link.h IFLA_VXLAN_*; drivers/net/vxlan `vxlan_newlink`, `vxlan_open`.
  */
 
-import { nested, text, u8, u16Be, u32 } from './attributes.ts';
+import { type EncodedAttribute, nested, text, u8, u16Be, u32 } from './attributes.ts';
 import { encodeLink, linkAttribute, linkInfo, linkMessage, silence, vxlanAttribute } from './link.ts';
 import { createFlags, type NetlinkSocket, type RequestOptions } from './socket.ts';
 
@@ -23,16 +23,30 @@ export type Tunnel = {
  *   port is free shows when it is set up: then errno is EADDRINUSE.
  */
 export async function createTunnel(socket: NetlinkSocket, tunnel: Tunnel, options?: RequestOptions): Promise<void> {
-  const flags = createFlags.create | createFlags.exclusive;
-  const request = { name: `create tunnel ${tunnel.name} on port ${tunnel.port}`, type: linkMessage.new, flags };
-  await socket.request({ ...request, payload: encodeTunnel(tunnel) }, options);
-  await silence(socket, tunnel.name, options);
+  await createVxlan(socket, tunnel, encodeTunnel(tunnel), options);
 }
 
-export function encodeTunnel({ name, port, mtuBytes }: Tunnel): Buffer {
+export function encodeTunnel(tunnel: Tunnel): Buffer {
+  return encodeVxlan(tunnel, [u8(vxlanAttribute.collectMetadata, 1), u8(vxlanAttribute.learning, 0)]);
+}
+
+/** Of either kind: makes the link, which then says nothing of its own. */
+export async function createVxlan(
+  socket: NetlinkSocket,
+  { name, port }: Tunnel,
+  payload: Buffer,
+  options?: RequestOptions,
+): Promise<void> {
+  const flags = createFlags.create | createFlags.exclusive;
+  const request = { name: `create tunnel ${name} on port ${port}`, type: linkMessage.new, flags };
+  await socket.request({ ...request, payload }, options);
+  await silence(socket, name, options);
+}
+
+/** A vxlan link without UDP checksums; `own`: the attributes of its kind. */
+export function encodeVxlan({ name, port, mtuBytes }: Tunnel, own: readonly EncodedAttribute[]): Buffer {
   const data = [
-    u8(vxlanAttribute.collectMetadata, 1),
-    u8(vxlanAttribute.learning, 0),
+    ...own,
     u8(vxlanAttribute.udpChecksum, 0),
     u8(vxlanAttribute.zeroChecksum6Tx, 1),
     u8(vxlanAttribute.zeroChecksum6Rx, 1),
