@@ -25,6 +25,10 @@ export function addressesOf({ address, alternate }: Vtep): readonly Address[] {
   return alternate === undefined ? [address] : [address, alternate];
 }
 
+export function isSameVtep(left: Vtep, right: Vtep): boolean {
+  return left.address === right.address && left.alternate === right.alternate && left.port === right.port;
+}
+
 export function addressIn(vtep: Vtep, family: Family): Address | null {
   return addressesOf(vtep).find((address) => familyOf(address) === family) ?? null;
 }

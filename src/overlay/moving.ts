@@ -5,7 +5,7 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addressesOf } from '../core/vtep.ts';
+import { addressesOf, isSameVtep } from '../core/vtep.ts';
 import { messageOf } from '../errors.ts';
 import type { DataPath } from '../ports/data-path.ts';
 import type { Log } from '../ports/log.ts';
@@ -28,7 +28,8 @@ const retryMs = 1_000;
 /** Serves until the signal aborts. */
 export async function followUnderlay(underlay: Underlay, mover: Mover, signal: AbortSignal): Promise<void> {
   for await (const place of underlay.places(signal)) {
-    if (isSame(place, mover.presence.node)) continue;
+    const { vtep, mtuBytes } = mover.presence.node;
+    if (isSameVtep(place.vtep, vtep) && place.mtuBytes === mtuBytes) continue;
     await moveDataPath(place, mover, signal);
     mover.presence.move(place);
     void mover.background.attempt('record of this node', (limit) => mover.presence.write(limit));
@@ -45,9 +46,4 @@ async function moveDataPath({ vtep }: Place, { dataPath, log }: Mover, signal: A
       await sleep(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }
-}
-
-function isSame({ vtep, mtuBytes }: Place, node: Place): boolean {
-  const isSameVtep = addressesOf(vtep).join() === addressesOf(node.vtep).join() && vtep.port === node.vtep.port;
-  return isSameVtep && mtuBytes === node.mtuBytes;
 }

@@ -6,6 +6,7 @@
  */
 
 import type { Vtep } from '../../core/model.ts';
+import { isSameVtep } from '../../core/vtep.ts';
 import type { Table } from './table.ts';
 
 export interface OwnVtep {
@@ -40,16 +41,16 @@ export function createOwnVtep(settings: Table<number, Vtep | null>, first: Vtep,
     current: () => own,
     former,
     become: (vtep) => {
-      if (isSame(vtep, own)) return;
+      if (isSameVtep(vtep, own)) return;
       before = own;
       own = vtep;
       isWritten = false;
     },
     write: () => {
       const present = settings.get(row.own);
-      const isRight = present !== null && isSame(present, own);
+      const isRight = present !== null && isSameVtep(present, own);
       // The former first, so that at no time packets to it are refused.
-      if (!isWritten && before !== null && !isSame(before, own)) {
+      if (!isWritten && before !== null && !isSameVtep(before, own)) {
         settings.put([[row.former, before]]);
         last = null;
       }
@@ -65,8 +66,4 @@ export function createOwnVtep(settings: Table<number, Vtep | null>, first: Vtep,
     },
     ports: () => new Set([own.port, former()?.port ?? own.port]),
   };
-}
-
-function isSame(left: Vtep, right: Vtep): boolean {
-  return left.address === right.address && left.alternate === right.alternate && left.port === right.port;
 }
